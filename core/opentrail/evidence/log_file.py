@@ -1,0 +1,151 @@
+"""The log file: `{"Records":[…]}` in exactly one gzip member, its hash over the uncompressed bytes.
+
+CloudTrail promises no order of the records in a file. So the records of a file are laid in *segments*,
+each deflated once and ended by a sync flush (RFC 1951 §3.2.4: byte-aligned), and a file is a gzip header,
+the segments it wants, and a trailer (RFC 1952). Segments are shared between the files of several trails,
+and so are the hash states of the segments that files begin with. A reader sees one ordinary gzip member.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+import zlib
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+_OPENING = b'{"Records":['
+_CLOSING = b"]}"
+
+
+class MalformedLogFile(ValueError):
+    """The bytes are not one complete gzip member, or hold more than the caller allows."""
+
+
+class Codec(NamedTuple):
+    """Who deflates and who counts CRC-32. The uncompressed bytes, which are the evidence, do not depend on it."""
+
+    deflate: Callable[[bytes], bytes]
+    """Raw deflate of the whole input, ended by a sync flush, without a final block."""
+    crc32: Callable[[bytes, int], int]
+
+
+def _deflate(data: bytes) -> bytes:
+    compressor = zlib.compressobj(level=6, wbits=-zlib.MAX_WBITS)
+    return compressor.compress(data) + compressor.flush(zlib.Z_SYNC_FLUSH)
+
+
+STANDARD_CODEC = Codec(_deflate, zlib.crc32)
+"""The standard library's zlib."""
+
+
+class Segment(NamedTuple):
+    """Records joined by commas, as text and deflated."""
+
+    records: bytes
+    deflated: bytes
+
+
+def make_segment(records: Iterable[bytes | memoryview], codec: Codec = STANDARD_CODEC) -> Segment:
+    """Joins runs of records by commas and deflates them in one go."""
+    joined = b",".join(records)
+    return Segment(joined, codec.deflate(joined))
+
+
+@dataclass(frozen=True, slots=True)
+class LogFile:
+    """A log file that is ready to be put."""
+
+    body: bytes
+    """The gzip member."""
+    sha256: str
+    """Lower-case hex over the uncompressed bytes (CloudTrail: `hashValue`)."""
+    size: int
+    """Length of the uncompressed bytes."""
+
+
+def assemble(files: Sequence[Sequence[Segment]], codec: Codec = STANDARD_CODEC) -> list[LogFile]:
+    """Makes one log file of each sequence of segments.
+
+    Files that begin with the same segments share the work of hashing them, so callers put the segments
+    that most files want first. A file without segments is `{"Records":[]}`.
+    """
+    states: dict[tuple[int, ...], _State] = {(): _opening_state(codec)}
+    return [_close(_state_of(segments, states, codec), segments, codec) for segments in files]
+
+
+def read_log_file(body: bytes, max_size: int | None = None) -> bytes:
+    """The uncompressed bytes of a log file.
+
+    Raises MalformedLogFile unless the body is exactly one complete gzip member of at most `max_size` bytes.
+    """
+    inflater = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+    try:
+        data = inflater.decompress(body, 0 if max_size is None else max_size + 1)
+    except zlib.error as error:
+        raise MalformedLogFile(f"not a gzip member: {error}") from None
+    if max_size is not None and len(data) > max_size:
+        raise MalformedLogFile(f"more than {max_size} bytes uncompressed")
+    if not inflater.eof:
+        raise MalformedLogFile("the gzip member is cut off")
+    if inflater.unused_data:
+        raise MalformedLogFile(f"{len(inflater.unused_data)} bytes after the end of the gzip member")
+    return data
+
+
+# gzip header of RFC 1952: deflate, no name, time 0 and unknown system, so that same input gives same bytes.
+_HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
+
+
+def _stored(data: bytes, *, final: bool = False) -> bytes:
+    """A stored deflate block (RFC 1951 §3.2.4) on a byte boundary."""
+    return struct.pack("<BHH", final, len(data), len(data) ^ 0xFFFF) + data
+
+
+_OPENING_BLOCK = _stored(_OPENING)
+_COMMA_BLOCK = _stored(b",")
+_CLOSING_BLOCK = _stored(_CLOSING, final=True)
+
+
+class _State(NamedTuple):
+    """What is known of a file's uncompressed bytes so far."""
+
+    sha256: hashlib._Hash
+    crc: int
+    size: int
+
+
+def _opening_state(codec: Codec) -> _State:
+    return _State(hashlib.sha256(_OPENING), codec.crc32(_OPENING, 0), len(_OPENING))
+
+
+def _state_of(segments: Sequence[Segment], states: dict[tuple[int, ...], _State], codec: Codec) -> _State:
+    path = tuple(map(id, segments))
+    known = len(path)
+    while path[:known] not in states:
+        known -= 1
+    state = states[path[:known]]
+    for count in range(known, len(path)):
+        if count:
+            state = _add(state, b",", codec)
+        state = _add(state, segments[count].records, codec)
+        states[path[: count + 1]] = state
+    return state
+
+
+def _add(state: _State, data: bytes, codec: Codec) -> _State:
+    sha256 = state.sha256.copy()
+    sha256.update(data)
+    return _State(sha256, codec.crc32(data, state.crc), state.size + len(data))
+
+
+def _close(state: _State, segments: Sequence[Segment], codec: Codec) -> LogFile:
+    end = _add(state, _CLOSING, codec)
+    parts = [_HEADER, _OPENING_BLOCK]
+    for count, segment in enumerate(segments):
+        if count:
+            parts.append(_COMMA_BLOCK)
+        parts.append(segment.deflated)
+    parts += [_CLOSING_BLOCK, struct.pack("<II", end.crc & 0xFFFFFFFF, end.size & 0xFFFFFFFF)]
+    return LogFile(b"".join(parts), end.sha256.hexdigest(), end.size)
