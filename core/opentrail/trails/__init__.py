@@ -1,0 +1,1 @@
+"""Who wants what: trails, event selectors, and the configuration they stand in."""
