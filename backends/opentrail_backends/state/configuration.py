@@ -1,0 +1,129 @@
+"""Configuration with its revisions, producers' tokens, access keys."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import delete, select, update
+
+from opentrail.trails.configuration import Change, Kind
+from opentrail_backends.state import tables
+from opentrail_backends.state.clock import StoreClock
+from opentrail_backends.state.engine import Transactions, insert
+from opentrail_backends.state.port import AccessKey, NewChange, RevisionConflict
+from opentrail_backends.state.secret_box import SecretBox
+
+_TOKEN_HASH_BYTES = 32
+
+
+class SqlConfiguration:
+    """The `ConfigurationStore` port on SQL."""
+
+    def __init__(self, transactions: Transactions, clock: StoreClock, secrets: SecretBox) -> None:
+        self._transactions = transactions
+        self._clock = clock
+        self._secrets = secrets
+
+    def now(self) -> int:
+        """The store's clock."""
+        with self._transactions.reading() as connection:
+            return self._clock.read(connection)
+
+    def changes_after(self, revision: int) -> Sequence[Change]:
+        """All changes with a higher revision, in order."""
+        change = tables.configuration_change
+        with self._transactions.reading() as connection:
+            rows = connection.execute(select(change).where(change.c.revision > revision).order_by(change.c.revision))
+            return [Change(row.revision, row.effective_at, Kind(row.kind), row.entity_id, row.body) for row in rows]
+
+    def apply(self, changes: Sequence[NewChange], expected_revision: int | None = None) -> int:
+        """Adds changes, each with the next revision, all with rising times; returns the newest revision.
+
+        The head's row is locked until the commit: revisions have no gaps and become visible in their order,
+        so that who knows a revision knows all before it.
+        """
+        head = tables.configuration_head
+        with self._transactions.writing() as connection:
+            raised = update(head).values(revision=head.c.revision + len(changes)).returning(head)
+            newest = connection.execute(raised).one()
+            before: int = newest.revision - len(changes)
+            if expected_revision not in {None, before}:
+                raise RevisionConflict(
+                    f"The configuration is at revision {before}, not {expected_revision}: read it again and repeat."
+                )
+            if not changes:
+                return before
+            first = max(self._clock.record(connection), newest.effective_at + 1)
+            last = first + len(changes) - 1
+            self._clock.record(connection, at_least=last)
+            connection.execute(update(head).values(effective_at=last))
+            connection.execute(
+                insert(connection, tables.configuration_change),
+                [
+                    {
+                        "revision": before + 1 + index,
+                        "effective_at": first + index,
+                        "kind": change.kind.value,
+                        "entity_id": change.id,
+                        "body": change.body,
+                    }
+                    for index, change in enumerate(changes)
+                ],
+            )
+        return before + len(changes)
+
+    def add_token(self, token_hash: bytes, account_id: str, name: str, expires_at: int | None = None) -> None:
+        """Keeps a token's SHA-256; the same hash again replaces account, name and end."""
+        if len(token_hash) != _TOKEN_HASH_BYTES:
+            raise ValueError(
+                f"a token is kept as its SHA-256, {_TOKEN_HASH_BYTES} bytes, not as {len(token_hash)} bytes"
+            )
+        row = {"account_id": account_id, "name": name, "expires_at": expires_at}
+        with self._transactions.writing() as connection:
+            add = insert(connection, tables.token).values(token_hash=token_hash, **row)
+            connection.execute(add.on_conflict_do_update(index_elements=["token_hash"], set_=row))
+
+    def account_of_token(self, token_hash: bytes) -> str | None:
+        """The account of a token that has not expired."""
+        token = tables.token.c
+        with self._transactions.reading() as connection:
+            row = connection.execute(
+                select(token.account_id, token.expires_at).where(token.token_hash == token_hash)
+            ).first()
+            if row is None or (row.expires_at is not None and row.expires_at <= self._clock.read(connection)):
+                return None
+            return str(row.account_id)
+
+    def remove_token(self, token_hash: bytes) -> None:
+        """Makes a token unknown; an unknown one is no error."""
+        with self._transactions.writing() as connection:
+            connection.execute(delete(tables.token).where(tables.token.c.token_hash == token_hash))
+
+    def put_access_key(self, key: AccessKey) -> None:
+        """Keeps an access key, its secret encrypted; the same id again replaces the rest."""
+        row = {
+            "account_id": key.account_id,
+            "role": key.role,
+            "encrypted_secret": self._secrets.seal(
+                key.secret_access_key, _row_name(key.access_key_id, key.account_id, key.role)
+            ),
+        }
+        with self._transactions.writing() as connection:
+            add = insert(connection, tables.access_key).values(access_key_id=key.access_key_id, **row)
+            connection.execute(add.on_conflict_do_update(index_elements=["access_key_id"], set_=row))
+
+    def access_key(self, access_key_id: str) -> AccessKey | None:
+        """An access key with its secret."""
+        with self._transactions.reading() as connection:
+            row = connection.execute(
+                select(tables.access_key).where(tables.access_key.c.access_key_id == access_key_id)
+            ).first()
+        if row is None:
+            return None
+        secret = self._secrets.open(row.encrypted_secret, _row_name(access_key_id, row.account_id, row.role))
+        return AccessKey(access_key_id, secret, row.account_id, row.role)
+
+
+def _row_name(access_key_id: str, account_id: str, role: str) -> str:
+    """What a secret is bound to: nobody gives an account's secret to another, or a reader the role of an admin."""
+    return f"access key\n{access_key_id}\n{account_id}\n{role}"
