@@ -1,0 +1,1 @@
+"""The producer: an event is accepted only once the event bus has it."""
