@@ -8,14 +8,34 @@ records in columns that are decoded when asked for.
 
 from __future__ import annotations
 
-import sys
-from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import NamedTuple
 
 import msgspec
+
+from opentrail.events.columns import packed, unpacked
+from opentrail.events.selector_class import EventAttributes, SelectorClass
+
+__all__ = [
+    "FORMAT_VERSION",
+    "EventAttributes",
+    "EventBatch",
+    "EventGroup",
+    "MalformedBatch",
+    "SelectorClass",
+    "attributes_of",
+    "decode_batch",
+    "encode_batch",
+    "group_of",
+    "lengths_of",
+    "numbers_of",
+    "ranges_of",
+    "record_views",
+    "select",
+    "split",
+    "times_of",
+]
 
 FORMAT_VERSION = 1
 """Version of the layout below. A reader that meets a newer one stops: that is not poison (design, step 2)."""
@@ -23,35 +43,6 @@ FORMAT_VERSION = 1
 
 class MalformedBatch(ValueError):
     """The bytes are no event batch of this format: its reader treats them as poison (design, step 2)."""
-
-
-class SelectorClass(NamedTuple):
-    """The values of a record that event selectors look at and that many records share (CloudTrail: event selectors).
-
-    A member is None where the record lacks it. `error_code` and `vpc_endpoint_id` are kept for network
-    activity events only, since only their selectors may name them.
-    """
-
-    event_category: str
-    event_source: str
-    event_name: str
-    event_type: str
-    read_only: bool | None
-    resource_types: tuple[str, ...]
-    """Distinct types of the record's `resources`, sorted."""
-    session_credential_from_console: bool = False
-    written_by_cloudtrail: bool = False
-    """CloudTrail's own write (`userIdentity.invokedBy`), left out by trails with RecursiveLogging off."""
-    error_code: str | None = None
-    vpc_endpoint_id: str | None = None
-
-
-class EventAttributes(NamedTuple):
-    """What a selector may ask of one event beyond its class."""
-
-    resources: tuple[tuple[str | None, str | None], ...]
-    """(type, ARN) of each of the record's resources."""
-    user_identity_arn: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,17 +162,17 @@ def decode_batch(data: bytes | memoryview) -> EventBatch:
 
 def lengths_of(group: EventGroup) -> Sequence[int]:
     """The bytes of each record."""
-    return _column("I", group.lengths)
+    return unpacked("I", group.lengths)
 
 
 def times_of(group: EventGroup) -> Sequence[int]:
     """The `eventTime` of each event, in seconds since the epoch."""
-    return _column("q", group.times)
+    return unpacked("q", group.times)
 
 
 def numbers_of(group: EventGroup) -> Sequence[int]:
     """The client's number of each event; empty if the events are not numbered."""
-    return _column("Q", group.numbers)
+    return unpacked("Q", group.numbers)
 
 
 def attributes_of(group: EventGroup) -> list[EventAttributes]:
@@ -258,10 +249,10 @@ def group_of(
         records=b",".join(records),
         oldest=min(times),
         newest=max(times),
-        lengths=_packed("I", lengths),
-        times=_packed("q", times),
+        lengths=packed("I", lengths),
+        times=packed("q", times),
         attributes=_encoder.encode(attributes) if attributes else b"",
-        numbers=_packed("Q", numbers),
+        numbers=packed("Q", numbers),
     )
 
 
@@ -306,15 +297,15 @@ def _check_group(group: _WireGroup) -> None:
         raise MalformedBatch(f"a group of {count} events has columns of another size")
     if len(group.numbers) not in (0, 8 * count):
         raise MalformedBatch(f"a group of {count} events has numbers of another size")
-    if sum(_column("I", group.lengths)) + count - 1 != len(group.records):
+    if sum(unpacked("I", group.lengths)) + count - 1 != len(group.records):
         raise MalformedBatch("the lengths of records do not add up to their bytes")
-    times = _column("q", group.times)
+    times = unpacked("q", group.times)
     if min(times) != group.oldest or max(times) != group.newest:
         raise MalformedBatch("oldest and newest are not those of the times")
 
 
 def _check_numbers(batch: _WireBatch) -> None:
-    columns = [_column("Q", group.numbers) for group in batch.groups if len(group.numbers)]
+    columns = [unpacked("Q", group.numbers) for group in batch.groups if len(group.numbers)]
     numbered = bool(batch.client_id)
     if len(batch.client_id) not in (0, 16) or len(columns) != (len(batch.groups) if numbered else 0):
         raise MalformedBatch("either all events of a batch are numbered by one client, or none is")
@@ -324,20 +315,3 @@ def _check_numbers(batch: _WireBatch) -> None:
         raise MalformedBatch("the ranges of numbers are not those of the events")
     if numbers != list(chain.from_iterable(range(first, last + 1) for first, last in batch.number_ranges)):
         raise MalformedBatch("the ranges of numbers are not those of the events")
-
-
-def _packed(kind: str, values: Iterable[int]) -> bytes:
-    """A column of little-endian integers: `I` uint32, `Q` uint64, `q` int64."""
-    column = array(kind, values)
-    if sys.byteorder == "big":
-        column.byteswap()
-    return column.tobytes()
-
-
-def _column(kind: str, packed: bytes | memoryview) -> Sequence[int]:
-    """The integers of a packed column."""
-    column: array[int] = array(kind)
-    column.frombytes(packed)
-    if sys.byteorder == "big":
-        column.byteswap()
-    return column

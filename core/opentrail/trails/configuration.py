@@ -10,9 +10,14 @@ from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, TypeVar
+
+import msgspec
 
 from opentrail.trails.trail import Trail
+
+_ANSWERS_KEPT = 100_000
+_CONFIGURATIONS_KEPT = 16
 
 
 class Kind(StrEnum):
@@ -57,6 +62,40 @@ class Change:
     body: Mapping[str, Any] | None
 
 
+class _Index:
+    """What a configuration looks up often: built when first asked for."""
+
+    def __init__(self) -> None:
+        self.organizations: dict[str, Organization] = {}
+        self.trails: dict[str, list[Trail]] = {}
+        """Logging trails by the account or organization whose events they take."""
+        self.answers: dict[tuple[str, str], tuple[Trail, ...]] = {}
+        self._built = False
+
+    def build(self, configuration: Configuration) -> None:
+        """Builds the index once. Two threads that do it at once build the same."""
+        if self._built:
+            return
+        organizations = {
+            account_id: organization
+            for organization in sorted(configuration.organizations.values(), key=lambda o: o.id, reverse=True)
+            for account_id in (*organization.member_account_ids, organization.management_account_id)
+        }
+        trails: dict[str, list[Trail]] = {}
+        for trail in configuration.trails.values():
+            if trail.is_logging:
+                trails.setdefault(trail.organization_id or trail.account_id, []).append(trail)
+        self.organizations, self.trails = organizations, trails
+        self._built = True
+
+    def remember(self, account_id: str, region: str, answer: tuple[Trail, ...]) -> tuple[Trail, ...]:
+        """Keeps an answer, and a bounded number of them."""
+        if len(self.answers) >= _ANSWERS_KEPT:
+            self.answers.clear()
+        self.answers[account_id, region] = answer
+        return answer
+
+
 @dataclass(frozen=True, slots=True)
 class Configuration:
     """All entities as they are at one revision."""
@@ -66,54 +105,172 @@ class Configuration:
     trails: Mapping[str, Trail] = field(default_factory=dict)
     organizations: Mapping[str, Organization] = field(default_factory=dict)
     accounts: Mapping[str, Account] = field(default_factory=dict)
+    _index: _Index = field(default_factory=_Index, init=False, repr=False, compare=False)
 
-    def after(self, change: Change) -> Configuration:
-        """The configuration that `change` makes of this one. Raises ValueError on a body that cannot be read."""
-        raise NotImplementedError
+    def after(self, *changes: Change) -> Configuration:
+        """The configuration that the changes, in order, make of this one.
+
+        Raises ValueError on a body that cannot be read, and on a kind or an order of revisions that cannot be.
+        """
+        revision, effective_at = self.revision, self.effective_at
+        entities: dict[str, dict[str, Any]] = {
+            Kind.TRAIL: dict(self.trails),
+            Kind.ORGANIZATION: dict(self.organizations),
+            Kind.ACCOUNT: dict(self.accounts),
+        }
+        for change in changes:
+            if change.revision <= revision or change.effective_at < effective_at:
+                raise ValueError(f"revision {change.revision} does not come after revision {revision}")
+            revision, effective_at = change.revision, change.effective_at
+            kind = Kind(change.kind)
+            if change.body is None:
+                entities[kind].pop(change.id, None)
+            else:
+                entities[kind][change.id] = _READERS[kind](change.id, change.body)
+        return Configuration(
+            revision=revision,
+            effective_at=effective_at,
+            trails=entities[Kind.TRAIL],
+            organizations=entities[Kind.ORGANIZATION],
+            accounts=entities[Kind.ACCOUNT],
+        )
 
     def organization_of(self, account_id: str) -> Organization | None:
         """The organization that the account is a member of."""
-        raise NotImplementedError
+        self._index.build(self)
+        return self._index.organizations.get(account_id)
 
     def trails_for(self, account_id: str, region: str) -> tuple[Trail, ...]:
         """The logging trails that apply to events of an account recorded in a region, ordered by incarnation.
 
         Account trails of the account and organization trails of its organization; multi-region, or at home there.
         """
-        raise NotImplementedError
+        known = self._index.answers.get((account_id, region))
+        if known is not None:
+            return known
+        self._index.build(self)
+        organization = self._index.organizations.get(account_id)
+        candidates = [
+            *self._index.trails.get(account_id, ()),
+            *(self._index.trails.get(organization.id, ()) if organization else ()),
+        ]
+        applying = [trail for trail in candidates if trail.is_multi_region_trail or trail.home_region == region]
+        answer = tuple(sorted(applying, key=lambda trail: trail.incarnation))
+        return self._index.remember(account_id, region, answer)
 
 
 class ConfigurationHistory:
-    """The revisions that this process knows, for looking one up by time or by number."""
+    """The revisions that this process knows, for looking one up by time or by number.
+
+    A configuration is made when it is asked for, and the last few are kept: thousands of revisions of
+    thousands of trails take no more memory than their changes.
+    """
 
     def __init__(self, changes: Iterable[Change] = ()) -> None:
-        self._configurations: list[Configuration] = [Configuration()]
+        self._changes: list[Change] = []
+        self._newest = Configuration()
+        self._made: dict[int, Configuration] = {}
+        """Configurations by the count of changes that made them."""
         self.extend(changes)
 
     def extend(self, changes: Iterable[Change]) -> None:
-        """Adds newer changes, in the order of their revisions; those already known are passed over."""
-        for change in changes:
-            if change.revision > self.newest.revision:
-                self._configurations.append(self.newest.after(change))
+        """Adds newer changes, in the order of their revisions; those already known are passed over.
+
+        Raises ValueError, and adds none, if one of them cannot be read.
+        """
+        newer = [change for change in changes if change.revision > self._newest.revision]
+        if newer:
+            self._newest = self._newest.after(*newer)
+            self._changes.extend(newer)
 
     @property
     def newest(self) -> Configuration:
         """The configuration after the last change."""
-        return self._configurations[-1]
+        return self._newest
 
     @property
     def known(self) -> Sequence[Configuration]:
-        """Every known configuration, oldest first."""
-        return self._configurations
+        """Every known configuration, oldest first; made anew at each call."""
+        configurations = [Configuration()]
+        for change in self._changes:
+            configurations.append(configurations[-1].after(change))
+        return configurations
 
     def at_time(self, append_time: int) -> Configuration:
         """The newest configuration in force at `append_time` (ms): it governs what the bus took then (step 2)."""
-        index = bisect_right(self._configurations, append_time, key=lambda c: c.effective_at)
-        return self._configurations[max(index - 1, 0)]
+        return self._after_changes(bisect_right(self._changes, append_time, key=lambda c: c.effective_at))
 
     def at_revision(self, revision: int) -> Configuration:
         """The configuration at a revision. Raises KeyError if this process does not know it."""
-        index = bisect_right(self._configurations, revision, key=lambda c: c.revision) - 1
-        if index < 0 or self._configurations[index].revision != revision:
+        count = bisect_right(self._changes, revision, key=lambda c: c.revision)
+        if revision != (self._changes[count - 1].revision if count else 0):
             raise KeyError(revision)
-        return self._configurations[index]
+        return self._after_changes(count)
+
+    def _after_changes(self, count: int) -> Configuration:
+        if count == len(self._changes):
+            return self._newest
+        configuration = self._made.get(count)
+        if configuration is None:
+            base = max((c for c in list(self._made) if c < count), default=0)
+            start = self._made[base] if base else Configuration()
+            configuration = start.after(*self._changes[base:count])
+            if len(self._made) >= _CONFIGURATIONS_KEPT:
+                del self._made[next(iter(self._made))]
+            self._made[count] = configuration
+        return configuration
+
+
+_Entity = TypeVar("_Entity", Trail, Organization, Account)
+
+
+def trail_body(trail: Trail) -> dict[str, Any]:
+    """The trail as the JSON object of a change; its id is the trail's incarnation."""
+    return _body(trail, "incarnation")
+
+
+def trail_from_body(id: str, body: Mapping[str, Any]) -> Trail:  # noqa: A002 - the change's own term
+    """The trail of a change. Raises ValueError."""
+    return _entity(Trail, {**body, "incarnation": id})
+
+
+def organization_body(organization: Organization) -> dict[str, Any]:
+    """The organization as the JSON object of a change."""
+    return _body(organization, "id")
+
+
+def organization_from_body(id: str, body: Mapping[str, Any]) -> Organization:  # noqa: A002
+    """The organization of a change. Raises ValueError."""
+    return _entity(Organization, {**body, "id": id})
+
+
+def account_body(account: Account) -> dict[str, Any]:
+    """The account as the JSON object of a change."""
+    return _body(account, "id")
+
+
+def account_from_body(id: str, body: Mapping[str, Any]) -> Account:  # noqa: A002
+    """The account of a change. Raises ValueError."""
+    return _entity(Account, {**body, "id": id})
+
+
+_READERS = {
+    Kind.TRAIL: trail_from_body,
+    Kind.ORGANIZATION: organization_from_body,
+    Kind.ACCOUNT: account_from_body,
+}
+
+
+def _body(entity: Trail | Organization | Account, id_field: str) -> dict[str, Any]:
+    """Plain JSON values, in a fixed order, so that equal entities have equal bodies."""
+    body: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(entity, order="deterministic"))
+    del body[id_field]
+    return body
+
+
+def _entity(kind: type[_Entity], body: Mapping[str, Any]) -> _Entity:
+    """Reads a body. Keys that this release does not know are passed over; a selector's must all be known."""
+    try:
+        return msgspec.convert(body, kind)
+    except msgspec.ValidationError as error:
+        raise ValueError(f"not a {kind.__name__.lower()}: {error}") from error
