@@ -1,0 +1,209 @@
+"""Steps 7 and 8: a digest of what was delivered since the last one, on the head of its chain, signed.
+
+step  what                                                              after a crash here
+7     build the digest from delivered rows not yet in a digest; sign    nothing happened
+8     one transaction: compare-and-swap the head, mark exactly the rows redo 9 with the same bytes
+
+Several builders may run: the compare-and-swap lets one of them win. They go on while step 9 fails.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from opentrail.events.partition import partition_of
+from opentrail.evidence.digest import Digest, LogFileEntry, PreviousDigest, string_to_sign
+from opentrail.evidence.object_keys import digest_key
+from opentrail.evidence.times import format_time
+from opentrail.trails.configuration import Configuration
+from opentrail.trails.trail import Trail
+from opentrail_backends.event_bus.port import EventBus, Partition
+from opentrail_backends.state.port import BuiltDigest, Chain, Chains, DeliveredFile, Ledger
+from opentrail_delivery.chain_roster import ChainKey, chain_key, new_chain, place_of, wanted_chains
+from opentrail_delivery.configuration_feed import ConfigurationFeed
+from opentrail_delivery.key_ring import KeyRing
+from opentrail_delivery.settings import DeliverySettings
+
+_BATCH = 500
+"""Chains that are seen to in one round."""
+_FAR = 2**40
+"""A time (seconds) after all deliveries."""
+
+
+@dataclass(frozen=True, slots=True)
+class BuilderTools:
+    """The ports and values that a builder needs."""
+
+    chains: Chains
+    ledger: Ledger
+    feed: ConfigurationFeed
+    event_bus: EventBus
+    key_ring: KeyRing
+    settings: DeliverySettings
+
+
+class DigestBuilder:
+    """Keeps every chain in step with the configuration and builds its digests when they are due."""
+
+    def __init__(self, tools: BuilderTools) -> None:
+        self._tools = tools
+        self._known: set[ChainKey] = set()
+        self._trails: dict[str, Trail] = {}
+        self._endings: dict[str, int] = {}
+        self._followed: tuple[int, frozenset[str]] | None = None
+
+    def run_once(self) -> int:
+        """Follows the configuration, then builds what is due; returns how many digests were built.
+
+        Raises StateError, KeyManagementError, EventBusError.
+        """
+        configuration = self._tools.feed.refresh()
+        regions = frozenset(self._tools.event_bus.topics())
+        now = self._tools.chains.now() // 1000
+        self._remember_trails()
+        seen = (configuration.revision, regions)
+        if self._followed != seen:
+            self._start_chains(configuration, regions, now)
+            settled = self._move_chains(configuration, now)
+            settled &= self._end_chains(configuration, regions)
+            self._followed = seen if settled else None
+        built = 0
+        for chain in self._tools.chains.due(now, _BATCH):
+            built += self._build(chain, chain.next_end if not chain.ending else now, last=chain.ending)
+        return built
+
+    # --- which chains -----------------------------------------------------------------------------
+
+    def _remember_trails(self) -> None:
+        """The newest known form of every trail, also of deleted ones: their last digests need it."""
+        for configuration in self._tools.feed.history.known[-1:] if self._trails else self._tools.feed.history.known:
+            self._trails.update(configuration.trails)
+
+    def _start_chains(self, configuration: Configuration, regions: frozenset[str], now: int) -> None:
+        wanted = [(key, trail) for key, trail in wanted_chains(configuration, regions) if key not in self._known]
+        period = self._tools.settings.digest_seconds
+        # A member or a region that came later starts its chain then, at the most one digest back.
+        self._tools.chains.ensure_chains(
+            new_chain(key, trail, max(trail.started_logging_at // 1000, now - period), period) for key, trail in wanted
+        )
+        self._known.update(key for key, _ in wanted)
+
+    def _move_chains(self, configuration: Configuration, now: int) -> bool:
+        """A trail's bucket changed: a digest is cut for the old one at once, the next lies in the new one."""
+        settled = True
+        for chain in self._tools.chains.all_chains():
+            trail = configuration.trails.get(chain.incarnation)
+            if chain.ended or chain.ending or trail is None:
+                continue
+            place = place_of(trail, chain.account_id, chain.region)
+            if place != chain.place:
+                # Built by us or by another builder: in the next round the chain's head tells.
+                settled = False
+                if chain.last_end >= now - 1 or not self._build(chain, now, last=False):
+                    self._tools.chains.move(
+                        chain.id,
+                        chain.sequence,
+                        trail.s3_bucket_name,
+                        trail.s3_key_prefix,
+                        trail.organization_id,
+                        place,
+                    )
+        return settled
+
+    def _end_chains(self, configuration: Configuration, regions: frozenset[str]) -> bool:
+        """Chains that nothing asks for any more end, once delivery has passed what the bus held by then."""
+        wanted = {key for key, _ in wanted_chains(configuration, regions)}
+        ending = [
+            chain
+            for chain in self._tools.chains.all_chains()
+            if not (chain.ended or chain.ending) and chain_key(chain) not in wanted
+        ]
+        if not ending:
+            return True
+        lag = self._tools.event_bus.lag(self._tools.settings.group)
+        topics = self._tools.event_bus.topics()
+        delivered = {
+            Partition(row["region"], row["partition"]): row["next_offset"] for row in self._tools.ledger.windows()
+        }
+        for chain in ending:
+            topic = topics.get(chain.region)
+            if topic is None:
+                continue
+            partition = Partition(chain.region, partition_of(chain.account_id, topic.partitions))
+            # Noted once, after the change was in force: what comes later is not for this chain.
+            end = self._endings.setdefault(chain.id, lag[partition][1].end if partition in lag else 0)
+            if delivered.get(partition, 0) >= end:
+                self._tools.chains.mark_ending(chain.id)
+                del self._endings[chain.id]
+        return False
+
+    # --- steps 7 and 8 ----------------------------------------------------------------------------
+
+    def _build(self, chain: Chain, end: int, *, last: bool) -> bool:
+        """Steps 7 and 8 for one digest that ends at `end`. Whether our digest became the head."""
+        if end <= chain.last_end:
+            return False
+        rows = self._tools.chains.undigested(chain, end)
+        if last and len(self._tools.chains.undigested(chain, _FAR)) > len(rows):
+            return False  # delivered in this very second: the last digest comes a second later
+        digest = self._sign(chain, end, rows)
+        # A digest that was cut early leaves the chain's rhythm as it is.
+        next_end = chain.next_end if chain.next_end > end else end + self._tools.settings.digest_seconds
+        # A crash before the next line: nothing happened. After it: step 9 is redone with the bytes of the row.
+        return self._tools.chains.append(chain, digest, [row.id for row in rows], next_end, last)
+
+    def _sign(self, chain: Chain, end: int, rows: Sequence[DeliveredFile]) -> BuiltDigest:
+        key = self._tools.key_ring.key_for(chain.region, end)
+        trail = self._trails.get(chain.incarnation)
+        place = digest_key(
+            account_id=chain.account_id,
+            region=chain.region,
+            trail_name=chain.trail_name,
+            home_region=chain.home_region,
+            end_seconds=end,
+            prefix=chain.key_prefix,
+            organization_id=chain.organization_id,
+        )
+        body = Digest(
+            account_id=chain.account_id,
+            start=chain.last_end,
+            end=end,
+            s3_bucket=chain.bucket,
+            s3_object=place,
+            fingerprint=key.fingerprint,
+            log_files=tuple(_entry(row) for row in rows),
+            previous=_previous(chain),
+        ).to_bytes()
+        sha256 = hashlib.sha256(body).hexdigest()
+        signed = string_to_sign(format_time(end), chain.bucket, place, sha256, chain.head_signature)
+        return BuiltDigest(
+            chain_id=chain.id,
+            sequence=chain.sequence + 1,
+            bucket=chain.bucket,
+            object_key=place,
+            start=chain.last_end,
+            end=end,
+            body=body,
+            sha256=sha256,
+            signature=self._tools.key_ring.sign(key, signed),
+            fingerprint=key.fingerprint,
+            kms_key_id=trail.kms_key_id if trail else None,
+        )
+
+
+def _entry(row: DeliveredFile) -> LogFileEntry:
+    return LogFileEntry(
+        s3_bucket=row.bucket,
+        s3_object=row.object_key,
+        hash_value=row.sha256,
+        oldest_event_time=row.oldest_event_time,
+        newest_event_time=row.newest_event_time,
+    )
+
+
+def _previous(chain: Chain) -> PreviousDigest | None:
+    if chain.head_bucket is None or chain.head_key is None or chain.head_sha256 is None or chain.head_signature is None:
+        return None
+    return PreviousDigest(chain.head_bucket, chain.head_key, chain.head_sha256, chain.head_signature)

@@ -1,0 +1,143 @@
+"""Steps 9 and 10: putting digests, in the order of their chains.
+
+step  what                  after a crash here
+9     put the digest        redo 9: the same bytes
+10    mark it published     redo 9: the put is answered by 412 and the bytes are equal
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+from collections.abc import Iterable
+from concurrent.futures import Executor
+from dataclasses import dataclass
+
+from opentrail.evidence.digest import (
+    SIGNATURE_ALGORITHM,
+    SIGNATURE_ALGORITHM_METADATA,
+    SIGNATURE_METADATA,
+    MalformedDigest,
+    parse_digest,
+    string_to_sign,
+)
+from opentrail.evidence.log_file import MalformedLogFile, read_log_file
+from opentrail.evidence.object_keys import DigestKey, parse_key
+from opentrail.evidence.signature import BadSignature, MalformedKeyError, verify
+from opentrail.evidence.times import format_time
+from opentrail_backends.object_store.port import (
+    ObjectAlreadyExists,
+    ObjectStore,
+    ObjectStoreError,
+    PutOptions,
+    StoredObject,
+)
+from opentrail_backends.state.port import BuiltDigest, Chains, PublicKeys
+from opentrail_delivery.errors import ChainHalted
+from opentrail_delivery.metrics import DeliveryMetrics
+from opentrail_delivery.status import DeliveryStatus
+
+_BATCH = 500
+
+
+@dataclass(frozen=True, slots=True)
+class PublisherTools:
+    """The ports and values that publishing digests needs."""
+
+    chains: Chains
+    public_keys: PublicKeys
+    store: ObjectStore
+    putter: Executor
+    metrics: DeliveryMetrics
+    status: DeliveryStatus
+
+
+class DigestPublisher:
+    """Puts the digests that are built and not known to be put."""
+
+    def __init__(self, tools: PublisherTools) -> None:
+        self._tools = tools
+
+    def run_once(self) -> int:
+        """One try for each waiting digest; returns how many were published. Raises StateError.
+
+        A digest that cannot be put holds up only the later ones of its own chain.
+        """
+        by_chain: dict[str, list[BuiltDigest]] = {}
+        for digest in self._tools.chains.unpublished(_BATCH):
+            by_chain.setdefault(digest.chain_id, []).append(digest)
+        return sum(self._tools.putter.map(self._publish_chain, by_chain.values()))
+
+    def _publish_chain(self, digests: Iterable[BuiltDigest]) -> int:
+        published = 0
+        for digest in digests:
+            try:
+                self._put(digest)
+            except ObjectStoreError as error:
+                self._tools.metrics.put_failures.labels(type(error).__name__).inc()
+                break
+            except ChainHalted as halt:
+                self._tools.status.halted(f"chain {digest.chain_id}", halt.reason)
+                break
+            # A crash here: step 9 again, which finds the same bytes.
+            self._tools.chains.mark_published(digest.chain_id, digest.sequence)
+            self._tools.metrics.digests.inc()
+            published += 1
+        return published
+
+    def _put(self, digest: BuiltDigest) -> None:
+        """Step 9. Raises ObjectStoreError, ChainHalted."""
+        options = PutOptions(
+            metadata={SIGNATURE_METADATA: digest.signature, SIGNATURE_ALGORITHM_METADATA: SIGNATURE_ALGORITHM},
+            kms_key_id=digest.kms_key_id,
+        )
+        body = gzip.compress(digest.body, mtime=0)
+        try:
+            self._tools.store.put(digest.bucket, digest.object_key, body, options)
+        except ObjectAlreadyExists:
+            self._compare(digest, self._tools.store.get(digest.bucket, digest.object_key))
+
+    def _compare(self, digest: BuiltDigest, there: StoredObject) -> None:
+        """The key is taken (412): by this very digest, by another one that we signed, or by something foreign."""
+        signature = there.metadata.get(SIGNATURE_METADATA, "")
+        try:
+            body = read_log_file(there.body)
+        except MalformedLogFile:
+            body = b""
+        if body == digest.body and signature == digest.signature:
+            return
+        if self._is_ours(digest, body, signature):
+            raise ChainHalted(
+                digest.chain_id,
+                f"another digest that we signed lies at s3://{digest.bucket}/{digest.object_key}: the ledger went back "
+                "in time (restored from a backup?)",
+            )
+        raise ChainHalted(
+            digest.chain_id,
+            f"something that we did not write lies at s3://{digest.bucket}/{digest.object_key}: move it away and keep "
+            "it for your investigation; the digest is put as soon as the key is free",
+        )
+
+    def _is_ours(self, digest: BuiltDigest, body: bytes, signature: str) -> bool:
+        key = parse_key(digest.object_key)
+        assert isinstance(key, DigestKey)
+        try:
+            found = parse_digest(body)
+        except MalformedDigest:
+            return False
+        keys = self._tools.public_keys.between(key.region, found.end, found.end)
+        for public_key in keys:
+            if public_key.fingerprint == found.fingerprint:
+                message = string_to_sign(
+                    format_time(found.end),
+                    digest.bucket,
+                    digest.object_key,
+                    hashlib.sha256(body).hexdigest(),
+                    found.previous_signature,
+                )
+                try:
+                    verify(public_key.der, signature, message)
+                except (BadSignature, MalformedKeyError):
+                    continue
+                return True
+        return False

@@ -1,0 +1,31 @@
+"""Why delivery stops for an operator: loudly, with what to do, before anything is written."""
+
+from __future__ import annotations
+
+from opentrail_backends.event_bus.port import Partition
+
+
+class DeliveryHalted(Exception):
+    """Base: going on could lose or double events."""
+
+
+class PartitionHalted(DeliveryHalted):
+    """One partition stops; the others go on."""
+
+    def __init__(self, partition: Partition, reason: str) -> None:
+        super().__init__(f"{partition.region}/{partition.number}: {reason}")
+        self.partition = partition
+        self.reason = reason
+
+
+class ChainHalted(DeliveryHalted):
+    """One digest chain stops; the others go on."""
+
+    def __init__(self, chain_id: str, reason: str) -> None:
+        super().__init__(f"chain {chain_id}: {reason}")
+        self.chain_id = chain_id
+        self.reason = reason
+
+
+class ClockHalted(DeliveryHalted):
+    """This worker's clock differs from the state store's by minutes."""

@@ -1,0 +1,55 @@
+"""Which key signs which digest: one that is valid at the digest's end, whenever the digest is built."""
+
+from __future__ import annotations
+
+import threading
+
+from opentrail.evidence.signature import fingerprint
+from opentrail_backends.key_management.port import KeyManagement
+from opentrail_backends.state.port import PublicKey, PublicKeys
+
+
+class KeyRing:
+    """Signing keys of all regions, made and rotated when a digest needs one.
+
+    A key signs only digests whose `digestEndTime` lies in its validity, because the AWS CLI asks for the
+    keys of that time. A digest that no key covers gets a new one, which is how keys rotate.
+    """
+
+    def __init__(self, public_keys: PublicKeys, key_management: KeyManagement, *, valid_seconds: int) -> None:
+        self._public_keys = public_keys
+        self._key_management = key_management
+        self._valid_seconds = valid_seconds
+        self._newest: dict[str, PublicKey] = {}
+        self._lock = threading.Lock()
+
+    def key_for(self, region: str, digest_end: int) -> PublicKey:
+        """The key that signs a region's digest with this end. Raises StateError, KeyManagementError."""
+        with self._lock:
+            known = self._newest.get(region)
+            if known is None or not known.valid_from <= digest_end <= known.valid_until:
+                known = self._newest[region] = self._find_or_make(region, digest_end)
+            return known
+
+    def sign(self, key: PublicKey, message: bytes) -> str:
+        """Lower-case hex signature. Raises KeyManagementError."""
+        return self._key_management.sign(key.reference, message).hex()
+
+    def _find_or_make(self, region: str, digest_end: int) -> PublicKey:
+        found = self._public_keys.covering(region, digest_end)
+        if found is not None:
+            return found
+        pair = self._key_management.create_signing_key(region)
+        # A crash here leaves a private half that nothing refers to: it has signed nothing and never will.
+        made = PublicKey(
+            region=region,
+            fingerprint=fingerprint(pair.public_key),
+            der=pair.public_key,
+            valid_from=digest_end,
+            valid_until=digest_end + self._valid_seconds,
+            reference=pair.reference,
+        )
+        kept = self._public_keys.add(made)
+        if kept.fingerprint != made.fingerprint:
+            self._key_management.destroy_signing_key(pair.reference)
+        return kept

@@ -1,0 +1,312 @@
+"""Steps 1 to 6 for one partition of the bus. For one thread only, but for the puts of step 4.
+
+step  what                                                        after a crash here
+1     own the partition: raise its epoch                          the next owner raises it again
+2     read events into the open window                            nothing happened
+3     close: write the intent                                     redo from 4 with the same offsets
+4     put the files, create-only                                  redo 4
+5     one transaction: delivered, next offset, intent closed      redo 4, then 5
+6     commit the offset to the bus: a hint only                   read on from the ledger
+
+Recovery is the same code: an open intent of the ledger is the plan of the next window.
+"""
+
+from __future__ import annotations
+
+import secrets
+import string
+import threading
+import time
+from collections import deque
+from collections.abc import Sequence
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass
+
+from opentrail.evidence.log_file import Codec
+from opentrail.evidence.object_keys import log_file_key
+from opentrail_backends.event_bus.batches import MalformedBatch, NewerFormat, peek
+from opentrail_backends.event_bus.port import EventReader, Message, Partition
+from opentrail_backends.object_store.port import ObjectStore
+from opentrail_backends.state.port import IntendedFile, Intent, Ledger
+from opentrail_delivery.configuration_feed import ConfigurationFeed
+from opentrail_delivery.errors import PartitionHalted
+from opentrail_delivery.intent_body import IntentBody
+from opentrail_delivery.log_file_put import LogFilePut, PutResult, put_until_done
+from opentrail_delivery.metrics import DeliveryMetrics
+from opentrail_delivery.preconditions import check_positions, check_topic
+from opentrail_delivery.settings import DeliverySettings
+from opentrail_delivery.spool import Spool
+from opentrail_delivery.status import DeliveryStatus
+from opentrail_delivery.window import Window
+from opentrail_delivery.window_build import BuiltFile, build_files, governing_revisions, read_batches
+
+_UNIQUE_ALPHABET = string.ascii_letters + string.digits
+_STAMP_SECONDS = 300  # CloudTrail's file names stand on 5-minute marks
+
+
+@dataclass(slots=True)
+class _ClosedWindow:
+    """A window whose intent is known to be in the ledger and whose files are being put."""
+
+    intent: Intent
+    puts: list[LogFilePut]
+    futures: list[Future[PutResult]]
+    held_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryTools:
+    """The ports and values that all partitions of a process share."""
+
+    ledger: Ledger
+    store: ObjectStore
+    spool: Spool | None
+    reader: EventReader
+    feed: ConfigurationFeed
+    codec: Codec
+    putter: Executor
+    settings: DeliverySettings
+    metrics: DeliveryMetrics
+    status: DeliveryStatus
+
+
+class PartitionDelivery:
+    """A partition that the bus has assigned to us, from step 1 on."""
+
+    def __init__(self, partition: Partition, tools: DeliveryTools) -> None:
+        """Step 1. Raises PartitionHalted where bus and ledger do not fit; StateError if the ledger cannot be asked."""
+        self.partition = partition
+        self._tools = tools
+        self._stop = threading.Event()
+        self._closed: deque[_ClosedWindow] = deque()
+        self._topic = check_topic(partition, tools.reader.topic(partition.region), tools.ledger)
+        bounds = tools.reader.bounds(partition)
+        self._lease, open_intents = tools.ledger.own(partition.region, partition.number, bounds.start)
+        check_positions(partition, self._lease, open_intents, bounds, tools.reader.committed(partition))
+        self._plans = deque(open_intents)
+        self.next_offset = self._lease.next_offset
+        self._window = self._open_window()
+
+    @property
+    def held_bytes(self) -> int:
+        """Memory that this partition's windows take."""
+        return self._window.held_bytes + sum(window.held_bytes for window in self._closed)
+
+    @property
+    def open_bytes(self) -> int:
+        """Memory that the open window takes; closing it early gives most of it back."""
+        return 0 if self._window.plan else self._window.held_bytes
+
+    @property
+    def wants_messages(self) -> bool:
+        """Whether more may be read: not while as many windows as allowed wait for their puts."""
+        return len(self._closed) < self._tools.settings.windows_in_flight
+
+    # --- step 2 -----------------------------------------------------------------------------------
+
+    def add(self, message: Message, now: int) -> None:
+        """Step 2: takes the next message into the open window; closes a planned window at its end."""
+        if message.offset < self.next_offset:
+            return
+        if self._window.has_reached_plan(message.offset):
+            self._close()
+        try:
+            size = peek(message.value).size
+        except MalformedBatch:
+            size = len(message.value)
+        except NewerFormat as error:
+            raise PartitionHalted(self.partition, str(error)) from None
+        self._window.add(message, size, now)
+        self.next_offset = message.offset + 1
+        if self._window.has_reached_plan(self.next_offset):
+            self._close()
+
+    # --- step 3 -----------------------------------------------------------------------------------
+
+    def close_if_due(self, now: int) -> None:
+        """Closes the open window when its time or size has come, or its plan was read (a close that failed)."""
+        settings = self._tools.settings
+        if self._window.has_reached_plan(self.next_offset) or self._window.is_due(
+            now, settings.window_seconds, settings.window_bytes
+        ):
+            self._close()
+
+    def close_early(self) -> None:
+        """Closes the open window whatever its age: memory is short, or the worker stops in order."""
+        if self._window.plan is None and self._window.messages:
+            self._close()
+
+    def _close(self) -> None:
+        started = time.perf_counter()
+        window = self._window
+        plan = window.plan
+        self._tools.feed.refresh()
+        files, body, poison = self._build(window)
+        intended = self._match(files, plan) if plan else self._name(files, body)
+        intent = plan or Intent(
+            self._lease.last_intent + 1, window.first_offset, window.end_offset, body.to_json(), intended
+        )
+        self._spool(poison)
+        if plan is None:
+            # After a crash past this line the next owner finds the intent, reads these offsets again and goes on at 4.
+            self._lease = self._tools.ledger.write_intent(self._lease, intent)
+        self._tools.metrics.windows.labels("redone" if plan else "new").inc()
+        self._tools.metrics.window_seconds.observe(time.perf_counter() - started)
+        self._start_puts(intent, files, intended)
+        self._window = self._open_window()
+
+    def _build(self, window: Window) -> tuple[list[BuiltFile], IntentBody, Sequence[Message]]:
+        """The window's files by its plan, or by the configuration as it is known now. Raises PartitionHalted."""
+        tools = self._tools
+        planned = IntentBody.from_json(window.plan.body) if window.plan else None
+        for thoroughly in (False, True):
+            try:
+                batches, poison = read_batches(
+                    window.messages, planned.poison if planned else None, thoroughly=thoroughly
+                )
+                body = planned or IntentBody(
+                    stamp=tools.ledger.now() // 1000 // _STAMP_SECONDS * _STAMP_SECONDS,
+                    file_bytes=tools.settings.file_bytes,
+                    revisions=governing_revisions(window.messages, tools.feed.history),
+                    poison=[message.offset for message in poison],
+                )
+                return build_files(batches, body, tools.feed.history, tools.codec), body, poison
+            except NewerFormat as error:
+                raise PartitionHalted(self.partition, str(error)) from None
+            except MalformedBatch as error:
+                # A column that only some selectors read is broken: look for it in all messages, once.
+                if planned or thoroughly:
+                    raise PartitionHalted(self.partition, str(error)) from None
+        raise AssertionError("unreachable")
+
+    def _name(self, files: Sequence[BuiltFile], body: IntentBody) -> list[IntendedFile]:
+        """Fixes where each file will lie; `{unique}` is random per file."""
+        return [
+            IntendedFile(
+                incarnation=file.target.incarnation,
+                logging_session=file.target.logging_session,
+                account_id=file.account_id,
+                part=file.part,
+                bucket=file.target.bucket,
+                object_key=log_file_key(
+                    account_id=file.account_id,
+                    region=self.partition.region,
+                    seconds=body.stamp,
+                    unique="".join(secrets.choice(_UNIQUE_ALPHABET) for _ in range(16)),
+                    prefix=file.target.prefix,
+                    organization_id=file.target.organization_id,
+                ),
+                sha256=file.log_file.sha256,
+                events=file.events,
+                oldest_event_time=file.oldest_event_time,
+                newest_event_time=file.newest_event_time,
+            )
+            for file in files
+        ]
+
+    def _match(self, files: Sequence[BuiltFile], plan: Intent) -> Sequence[IntendedFile]:
+        """The intent decides: a redo must give the same files, else the partition stops loudly."""
+        intended = {(file.incarnation, file.account_id, file.part): file for file in plan.files}
+        matched = [intended.pop((file.target.incarnation, file.account_id, file.part), None) for file in files]
+        different = [
+            file
+            for file, known in zip(files, matched, strict=True)
+            if known is None or known.sha256 != file.log_file.sha256
+        ]
+        if different or intended:
+            raise PartitionHalted(
+                self.partition,
+                f"redoing intent {plan.number} (offsets {plan.first_offset} to {plan.end_offset - 1}) gives other files "
+                f"than it fixed: {len(different)} differ, {len(intended)} are missing. The bus has other messages at "
+                "these offsets than before, or this release builds them differently",
+            )
+        return [file for file in matched if file is not None]
+
+    def _spool(self, poison: Sequence[Message]) -> None:
+        """Poison: the raw bytes are kept before step 5, so that nothing is lost by going on."""
+        if not poison:
+            return
+        if self._tools.spool is None:
+            raise PartitionHalted(
+                self.partition,
+                f"the message at offset {poison[0].offset} cannot be read and there is no spool to keep it in: "
+                "set OPENTRAIL_SPOOL",
+            )
+        for message in poison:
+            self._tools.spool.keep_poison(self._topic.id, message)
+            self._tools.metrics.poison.inc()
+
+    # --- step 4 -----------------------------------------------------------------------------------
+
+    def _start_puts(self, intent: Intent, files: Sequence[BuiltFile], intended: Sequence[IntendedFile]) -> None:
+        puts = [
+            LogFilePut(
+                bucket=known.bucket,
+                key=known.object_key,
+                body=file.log_file.body,
+                sha256=known.sha256,
+                kms_key_id=file.target.kms_key_id,
+                trail_arn=file.target.trail_arn,
+            )
+            for file, known in zip(files, intended, strict=True)
+        ]
+        self._tools.metrics.file_bytes.inc(sum(file.log_file.size for file in files))
+        self._closed.append(
+            _ClosedWindow(intent, puts, [self._put(put) for put in puts], sum(len(put.body) for put in puts))
+        )
+
+    def _put(self, put: LogFilePut) -> Future[PutResult]:
+        tools = self._tools
+        return tools.putter.submit(put_until_done, tools.store, put, self._stop, tools.metrics, tools.status.put_failed)
+
+    def _put_again_elsewhere(self, window: _ClosedWindow, index: int) -> None:
+        """Another object lies at a file's key: the new key is in the ledger before anything is put there."""
+        old = window.puts[index]
+        head, _, tail = old.key.rpartition("_")
+        unique = "".join(secrets.choice(_UNIQUE_ALPHABET) for _ in range(16))
+        new_key = f"{head}_{unique}{tail[tail.index('.') :]}"
+        self._tools.ledger.rename_file(self._lease, window.intent.number, old.key, new_key)
+        put = LogFilePut(old.bucket, new_key, old.body, old.sha256, old.kms_key_id, old.trail_arn)
+        window.puts[index] = put
+        window.futures[index] = self._put(put)
+
+    # --- steps 5 and 6 ----------------------------------------------------------------------------
+
+    def finish_puts(self) -> bool:
+        """Steps 5 and 6 for each window, in order, whose files all lie in their buckets. Whether any did."""
+        finished = False
+        while self._closed and all(future.done() for future in self._closed[0].futures):
+            window = self._closed[0]
+            results = [future.result() for future in window.futures]
+            if PutResult.STOPPED in results:
+                break
+            if PutResult.OTHER_OBJECT in results:
+                for index, result in enumerate(results):
+                    if result is PutResult.OTHER_OBJECT:
+                        self._put_again_elsewhere(window, index)
+                break
+            self._lease = self._tools.ledger.deliver(self._lease, window.intent)
+            self._closed.popleft()
+            self._tools.metrics.files.inc(len(window.intent.files))
+            self._tools.metrics.events.inc(sum(file.events for file in window.intent.files))
+            metadata = f"{self._lease.token}:{window.intent.number}"
+            self._tools.reader.commit(self.partition, self._lease.next_offset, metadata)
+            finished = True
+        return finished
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing waits for its puts."""
+        return not self._closed
+
+    def abandon(self) -> None:
+        """Lets go: the puts under way end soon, nothing more is written. The next owner redoes what was open."""
+        self._stop.set()
+
+    # --- helpers ----------------------------------------------------------------------------------
+
+    def _open_window(self) -> Window:
+        if self._plans:
+            plan = self._plans.popleft()
+            return Window(plan.first_offset, plan)
+        return Window(self.next_offset)

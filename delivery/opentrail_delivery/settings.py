@@ -1,0 +1,33 @@
+"""What an operator may set about delivery. Times in seconds, sizes in bytes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliverySettings:
+    """Defaults are CloudTrail's where CloudTrail documents any."""
+
+    group: str = "opentrail-delivery"
+    """Consumer group on the bus."""
+    window_seconds: float = 300.0
+    """A window is closed at this age (CloudTrail: about every 5 minutes)."""
+    window_bytes: int = 128 * 1024 * 1024
+    """A window is closed at this size of its uncompressed records."""
+    file_bytes: int = 45_000_000
+    """A log file is at most this large uncompressed (CloudTrail: 50 MB before compression)."""
+    memory_bytes: int = 512 * 1024 * 1024
+    """Bound on windows that are open and bodies that are being put; what is over waits on the bus."""
+    windows_in_flight: int = 4
+    """How many closed windows of one partition may wait for their puts."""
+    put_threads: int = 16
+    """Puts at the same time."""
+    digest_seconds: int = 3600
+    """A chain gets a digest each time this has passed (CloudTrail: an hour). Shorter only to try things out."""
+    key_seconds: int = 30 * 24 * 3600
+    """How long a signing key is valid (CloudTrail's samples: 30 days)."""
+    configuration_seconds: float = 1.0
+    """How often a worker asks for newer revisions of the configuration."""
+    clock_tolerance_seconds: float = 120.0
+    """A worker whose clock differs from the state store's by more than this stops."""
