@@ -208,7 +208,7 @@ class ProducerClient:
         while (batch := self._queue.next_batch()) is not None:
             try:
                 results = self._send(batch)
-            except Exception as error:  # noqa: BLE001  each event's caller is told
+            except Exception as error:  # each event's caller is told
                 for event in batch.events:
                     event.outcome.set_exception(error)
             else:

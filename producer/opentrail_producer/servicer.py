@@ -47,7 +47,7 @@ class ProducerServicer(producer_pb2_grpc.ProducerServicer):
         self._track(context)
         try:
             return self._answer(self._begin(request, context), context)
-        except Exception as error:  # noqa: BLE001  every failure becomes a status
+        except Exception as error:  # every failure becomes a status
             self._refuse(context, error)
 
     def StreamEvents(  # noqa: N802
@@ -60,7 +60,7 @@ class ProducerServicer(producer_pb2_grpc.ProducerServicer):
             stream = self._open_stream(request_iterator, context)
             for pending in stream:
                 yield self._answer(pending, context)
-        except Exception as error:  # noqa: BLE001  every failure becomes a status
+        except Exception as error:  # every failure becomes a status
             self._refuse(context, error)
         finally:
             if stream is not None:

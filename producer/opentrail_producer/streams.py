@@ -75,7 +75,7 @@ class ReadAhead(Generic[Request, Pending]):
                     self._begun.append(pending)
                     self._beginning = False
                     self._changed.notify_all()
-        except Exception as error:  # noqa: BLE001  it is raised on the answering side
+        except Exception as error:  # it is raised on the answering side
             end = error
         with self._changed:
             self._end = end
