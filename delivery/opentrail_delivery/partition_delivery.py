@@ -13,8 +13,6 @@ Recovery is the same code: an open intent of the ledger is the plan of the next 
 
 from __future__ import annotations
 
-import secrets
-import string
 import threading
 import time
 from collections import deque
@@ -23,13 +21,13 @@ from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 
 from opentrail.evidence.log_file import Codec
-from opentrail.evidence.object_keys import log_file_key
 from opentrail_backends.event_bus.batches import MalformedBatch, NewerFormat, peek
 from opentrail_backends.event_bus.port import EventReader, Message, Partition
 from opentrail_backends.object_store.port import ObjectStore
 from opentrail_backends.state.port import IntendedFile, Intent, Ledger
 from opentrail_delivery.configuration_feed import ConfigurationFeed
 from opentrail_delivery.errors import PartitionHalted
+from opentrail_delivery.file_names import another_key, file_stamp, name_files
 from opentrail_delivery.intent_body import IntentBody
 from opentrail_delivery.log_file_put import LogFilePut, PutResult, put_until_done
 from opentrail_delivery.metrics import DeliveryMetrics
@@ -39,9 +37,6 @@ from opentrail_delivery.spool import Spool
 from opentrail_delivery.status import DeliveryStatus
 from opentrail_delivery.window import Window
 from opentrail_delivery.window_build import BuiltFile, build_files, governing_revisions, read_batches
-
-_UNIQUE_ALPHABET = string.ascii_letters + string.digits
-_STAMP_SECONDS = 300  # CloudTrail's file names stand on 5-minute marks
 
 
 @dataclass(slots=True)
@@ -142,7 +137,7 @@ class PartitionDelivery:
         plan = window.plan
         self._tools.feed.refresh()
         files, body, poison = self._build(window)
-        intended = self._match(files, plan) if plan else self._name(files, body)
+        intended = self._match(files, plan) if plan else name_files(files, self.partition.region, body.stamp)
         intent = plan or Intent(
             self._lease.last_intent + 1, window.first_offset, window.end_offset, body.to_json(), intended
         )
@@ -165,7 +160,7 @@ class PartitionDelivery:
                     window.messages, planned.poison if planned else None, thoroughly=thoroughly
                 )
                 body = planned or IntentBody(
-                    stamp=tools.ledger.now() // 1000 // _STAMP_SECONDS * _STAMP_SECONDS,
+                    stamp=file_stamp(tools.ledger.now()),
                     file_bytes=tools.settings.file_bytes,
                     revisions=governing_revisions(window.messages, tools.feed.history),
                     poison=[message.offset for message in poison],
@@ -179,31 +174,6 @@ class PartitionDelivery:
                     raise PartitionHalted(self.partition, str(error)) from None
         raise AssertionError("unreachable")
 
-    def _name(self, files: Sequence[BuiltFile], body: IntentBody) -> list[IntendedFile]:
-        """Fixes where each file will lie; `{unique}` is random per file."""
-        return [
-            IntendedFile(
-                incarnation=file.target.incarnation,
-                logging_session=file.target.logging_session,
-                account_id=file.account_id,
-                part=file.part,
-                bucket=file.target.bucket,
-                object_key=log_file_key(
-                    account_id=file.account_id,
-                    region=self.partition.region,
-                    seconds=body.stamp,
-                    unique="".join(secrets.choice(_UNIQUE_ALPHABET) for _ in range(16)),
-                    prefix=file.target.prefix,
-                    organization_id=file.target.organization_id,
-                ),
-                sha256=file.log_file.sha256,
-                events=file.events,
-                oldest_event_time=file.oldest_event_time,
-                newest_event_time=file.newest_event_time,
-            )
-            for file in files
-        ]
-
     def _match(self, files: Sequence[BuiltFile], plan: Intent) -> Sequence[IntendedFile]:
         """The intent decides: a redo must give the same files, else the partition stops loudly."""
         intended = {(file.incarnation, file.account_id, file.part): file for file in plan.files}
@@ -216,8 +186,8 @@ class PartitionDelivery:
         if different or intended:
             raise PartitionHalted(
                 self.partition,
-                f"redoing intent {plan.number} (offsets {plan.first_offset} to {plan.end_offset - 1}) gives other files "
-                f"than it fixed: {len(different)} differ, {len(intended)} are missing. The bus has other messages at "
+                f"redoing intent {plan.number} (offsets {plan.first_offset} to {plan.end_offset - 1}) gives other "
+                f"files than it fixed: {len(different)} differ, {len(intended)} are missing. The bus has other messages at "
                 "these offsets than before, or this release builds them differently",
             )
         return [file for file in matched if file is not None]
@@ -262,9 +232,7 @@ class PartitionDelivery:
     def _put_again_elsewhere(self, window: _ClosedWindow, index: int) -> None:
         """Another object lies at a file's key: the new key is in the ledger before anything is put there."""
         old = window.puts[index]
-        head, _, tail = old.key.rpartition("_")
-        unique = "".join(secrets.choice(_UNIQUE_ALPHABET) for _ in range(16))
-        new_key = f"{head}_{unique}{tail[tail.index('.') :]}"
+        new_key = another_key(old.key)
         self._tools.ledger.rename_file(self._lease, window.intent.number, old.key, new_key)
         put = LogFilePut(old.bucket, new_key, old.body, old.sha256, old.kms_key_id, old.trail_arn)
         window.puts[index] = put

@@ -1,0 +1,256 @@
+"""A small OpenTrail whose delivery runs by hand: every port is real, every step can be made to fail.
+
+The loops of `DeliveryService` are turned here one round at a time in one thread, so that a test decides
+what happens between two steps, and a "restart" is a new set of objects on the same stores.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+from typing import Any
+
+from opentrail.events.batch import EventBatch, SelectorClass, group_of
+from opentrail.events.partition import partition_of
+from opentrail.evidence.digest import Digest, parse_digest
+from opentrail.evidence.log_file import read_log_file
+from opentrail.evidence.object_keys import DigestKey, LogFileKey, parse_key
+from opentrail.trails.configuration import Kind, trail_body
+from opentrail.trails.trail import Trail
+from opentrail_backends.event_bus.batches import pack
+from opentrail_backends.event_bus.port import EventBus, EventReader, Partition
+from opentrail_backends.key_management.port import KeyManagement
+from opentrail_backends.object_store.port import ObjectStore
+from opentrail_backends.state.port import Chains, Ledger, NewChange, PublicKeys, StateStore
+from opentrail_delivery.codec import fastest_codec
+from opentrail_delivery.configuration_feed import ConfigurationFeed
+from opentrail_delivery.digest_builder import BuilderTools, DigestBuilder
+from opentrail_delivery.digest_put import DigestPublisher, PublisherTools
+from opentrail_delivery.key_ring import KeyRing
+from opentrail_delivery.metrics import DeliveryMetrics
+from opentrail_delivery.partition_delivery import DeliveryTools
+from opentrail_delivery.partition_share import PartitionShare
+from opentrail_delivery.settings import DeliverySettings
+from opentrail_delivery.status import DeliveryStatus
+
+REGION = "eu-central-1"
+ACCOUNT = "111122223333"
+BEGINNING = 1_760_000_000  # eventTime of the first event, seconds
+
+
+class Crash(BaseException):
+    """The process dies here: nothing below the test catches it."""
+
+
+@dataclass
+class World:
+    """The stores that outlive a crash, and the trails."""
+
+    bus: EventBus
+    store: ObjectStore
+    state: StateStore
+    keys: KeyManagement
+    bucket: str
+    settings: DeliverySettings = field(
+        default_factory=lambda: DeliverySettings(window_seconds=0, digest_seconds=1, put_threads=4)
+    )
+    published: list[str] = field(default_factory=list)
+    sequence: int = 0
+
+    def add_trail(self, name: str, **changes: Any) -> Trail:
+        trail = Trail(
+            incarnation=str(uuid.uuid4()),
+            name=name,
+            account_id=ACCOUNT,
+            home_region=REGION,
+            s3_bucket_name=self.bucket,
+            log_file_validation_enabled=True,
+            is_logging=True,
+            logging_session=1,
+            started_logging_at=self.state.configuration.now(),
+        )
+        trail = replace(trail, **changes)
+        self.put_trail(trail)
+        return trail
+
+    def put_trail(self, trail: Trail) -> None:
+        self.state.configuration.apply([NewChange(Kind.TRAIL, trail.incarnation, trail_body(trail))])
+        # The bus's clock and the state store's are both this machine's: the next message comes after the change.
+        time.sleep(0.003)
+
+    def publish(self, count: int, account: str = ACCOUNT, region: str = REGION, **wanted: Any) -> list[str]:
+        """Puts one batch of events on the bus, as the producer does; returns their ids."""
+        ids = [str(uuid.uuid4()) for _ in range(count)]
+        selector_class = SelectorClass("Management", "ec2.amazonaws.com", "RunInstances", "AwsApiCall", False, ())
+        selector_class = selector_class._replace(**wanted)
+        records = [
+            json.dumps({"eventID": id_, "recipientAccountId": account, "eventName": selector_class.event_name}).encode()
+            for id_ in ids
+        ]
+        times = [BEGINNING + self.sequence + i for i in range(count)]
+        self.sequence += count
+        group = group_of(selector_class, records, [len(r) for r in records], times)
+        topic = self.bus.topics()[region]
+        partition = Partition(region, partition_of(account, topic.partitions))
+        publisher = self.bus.publisher()
+        publisher.publish(partition, account.encode(), pack(EventBatch(account, region, [group]))).result(30)
+        publisher.close(10)
+        self.published += ids
+        return ids
+
+    def worker(self, **replaced: Any) -> Worker:
+        return Worker(self, **replaced)
+
+    # --- what lies in the bucket ------------------------------------------------------------------
+
+    def evidence(self) -> Evidence:
+        """Reads the whole bucket with nothing but the object store."""
+        found = Evidence()
+        for info in self.store.list(self.bucket):
+            key = parse_key(info.key)
+            stored = self.store.get(self.bucket, info.key)
+            if isinstance(key, LogFileKey):
+                found.log_files[info.key] = json.loads(read_log_file(stored.body))["Records"]
+            else:
+                found.digests[info.key] = (key, parse_digest(read_log_file(stored.body)))
+        return found
+
+
+@dataclass
+class Evidence:
+    """Log files by key, digests by key."""
+
+    log_files: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    digests: dict[str, tuple[DigestKey, Digest]] = field(default_factory=dict)
+
+    def digested(self, trail_name: str | None = None) -> Counter[str]:
+        """How often each log file is named by a digest."""
+        return Counter(
+            entry.s3_object
+            for key, digest in self.digests.values()
+            if trail_name in (None, key.trail_name)
+            for entry in digest.log_files
+        )
+
+    def event_ids(self, trail_name: str) -> list[str]:
+        """The events in the digested log files of a trail."""
+        return [record["eventID"] for key in self.digested(trail_name) for record in self.log_files[key]]
+
+    def chains(self) -> dict[tuple[str, str, str], list[Digest]]:
+        """Digests by (trail, account, region), in the order of their ends."""
+        chains: dict[tuple[str, str, str], list[Digest]] = {}
+        for key, digest in sorted(self.digests.values(), key=lambda item: item[1].end):
+            chains.setdefault((key.trail_name, key.account_id, key.region), []).append(digest)
+        return chains
+
+
+def assert_exactly_once(world: World, trails: Iterable[str], published: list[str] | None = None) -> Evidence:
+    """Each event in exactly one digested file per trail, no stray object, each chain one unforked line."""
+    expected = Counter(world.published if published is None else published)
+    evidence = world.evidence()
+    assert expected, "a check on nothing proves nothing"
+    for trail in trails:
+        assert Counter(evidence.event_ids(trail)) == expected
+    assert evidence.digested() == Counter(dict.fromkeys(evidence.log_files, 1)), "files and digests do not fit"
+    for digests in evidence.chains().values():
+        assert digests[0].previous is None
+        for before, digest in pairwise(digests):
+            assert digest.previous is not None
+            assert digest.previous.s3_object == before.s3_object
+            assert digest.start == before.end
+    return evidence
+
+
+class Worker:
+    """One delivery process's objects. Ports may be replaced by ones that fail."""
+
+    def __init__(
+        self,
+        world: World,
+        *,
+        ledger: Ledger | None = None,
+        chains: Chains | None = None,
+        public_keys: PublicKeys | None = None,
+        store: ObjectStore | None = None,
+        reader: Callable[[EventReader], EventReader] = lambda reader: reader,
+    ) -> None:
+        self.world = world
+        state = world.state
+        self.status = DeliveryStatus()
+        self.metrics = DeliveryMetrics()
+        self.reader = reader(world.bus.reader("opentrail-delivery"))
+        self._putter = ThreadPoolExecutor(world.settings.put_threads)
+        feed = ConfigurationFeed(state.configuration)
+        self.share = PartitionShare(
+            self.reader,
+            DeliveryTools(
+                ledger=ledger or state.ledger,
+                store=store or world.store,
+                spool=None,
+                reader=self.reader,
+                feed=feed,
+                codec=fastest_codec(),
+                putter=self._putter,
+                settings=world.settings,
+                metrics=self.metrics,
+                status=self.status,
+            ),
+            lambda: time.time_ns() // 1_000_000,
+        )
+        keys = KeyRing(public_keys or state.public_keys, world.keys, valid_seconds=world.settings.key_seconds)
+        self.builder = DigestBuilder(
+            BuilderTools(
+                chains=chains or state.chains,
+                ledger=ledger or state.ledger,
+                feed=feed,
+                event_bus=world.bus,
+                key_ring=keys,
+                settings=world.settings,
+            )
+        )
+        self.publisher = DigestPublisher(
+            PublisherTools(
+                chains=chains or state.chains,
+                public_keys=state.public_keys,
+                store=store or world.store,
+                putter=self._putter,
+                metrics=self.metrics,
+                status=self.status,
+            )
+        )
+        self.reader.subscribe(self.share)
+
+    def turn(self) -> None:
+        """One round of everything that a delivery process does."""
+        self.share.run_once()
+        self.builder.run_once()
+        self.publisher.run_once()
+
+    def run_until(self, done: Callable[[], bool], seconds: float = 60.0) -> None:
+        """Turns until something holds; fails the test if it never does."""
+        deadline = time.monotonic() + seconds
+        while not done():
+            assert time.monotonic() < deadline, f"did not come about in {seconds} s: {self.status.snapshot()}"
+            self.turn()
+
+    def run_until_digested(self, trails: int = 1, seconds: float = 60.0) -> None:
+        """Until every published event is in a published digest of each of so many trails."""
+
+        def done() -> bool:
+            evidence = self.world.evidence()
+            digested = sum(len(evidence.log_files[key]) for key in evidence.digested() if key in evidence.log_files)
+            return digested >= trails * len(self.world.published)
+
+        self.run_until(done, seconds)
+
+    def close(self) -> None:
+        """Stops in order."""
+        self.share.abandon()
+        self.reader.close()
+        self._putter.shutdown(wait=True)
