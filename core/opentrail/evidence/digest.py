@@ -24,6 +24,7 @@ SIGNATURE_ALGORITHM: Final = "SHA256withRSA"
 HASH_ALGORITHM: Final = "SHA-256"
 
 _HASH: Final = re.compile(r"[0-9a-f]{64}")
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _HEX: Final = re.compile(r"(?:[0-9a-fA-F]{2})+")
 
 
@@ -195,7 +196,7 @@ class _Fields:
     def text(self, name: str, form: re.Pattern[str] | None = None) -> str:
         value = self._left.pop(name, None)
         # A lone surrogate is no text: it has no bytes to sign or print.
-        if not isinstance(value, str) or any("\ud800" <= c <= "\udfff" for c in value):
+        if not isinstance(value, str) or _SURROGATE.search(value):
             raise MalformedDigest(f"{name} is not a text")
         if form is not None and not form.fullmatch(value):
             raise MalformedDigest(f"{name} has not the form that it must have")
