@@ -103,8 +103,7 @@ class DigestBuilder:
                 settled = False
                 if chain.last_end >= now - 1 or not self._build(chain, now, last=False):
                     self._tools.chains.move(
-                        chain.id,
-                        chain.sequence,
+                        chain,
                         trail.s3_bucket_name,
                         trail.s3_key_prefix,
                         trail.organization_id,
@@ -189,6 +188,7 @@ class DigestBuilder:
             sha256=sha256,
             signature=self._tools.key_ring.sign(key, signed),
             fingerprint=key.fingerprint,
+            trail_arn=trail.arn if trail else "",
             kms_key_id=trail.kms_key_id if trail else None,
         )
 

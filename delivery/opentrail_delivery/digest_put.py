@@ -90,6 +90,7 @@ class DigestPublisher:
         options = PutOptions(
             metadata={SIGNATURE_METADATA: digest.signature, SIGNATURE_ALGORITHM_METADATA: SIGNATURE_ALGORITHM},
             kms_key_id=digest.kms_key_id,
+            encryption_context={"aws:cloudtrail:arn": digest.trail_arn} if digest.kms_key_id else {},
         )
         body = gzip.compress(digest.body, mtime=0)
         try:

@@ -101,6 +101,17 @@ class SqlChains:
             return False
         return True
 
+    def move(self, chain: Chain, bucket: str, key_prefix: str | None, organization_id: str | None, place: str) -> bool:
+        """The next digest lies in another place: a compare-and-swap on `chain.sequence`."""
+        with self._transactions.writing() as connection:
+            _locked_places(connection, {place})
+            moved = connection.execute(
+                update(_chain)
+                .where(_chain.c.id == chain.id, _chain.c.sequence == chain.sequence, _chain.c.ended.is_(False))
+                .values(bucket=bucket, key_prefix=key_prefix, organization_id=organization_id, place=place)
+            ).rowcount
+        return moved == 1
+
     def mark_ending(self, chain_id: str) -> None:
         """The chain gets one last digest. Raises StateError on a chain that does not exist."""
         with self._transactions.writing() as connection:

@@ -267,6 +267,7 @@ class BuiltDigest:
     sha256: str
     signature: str
     fingerprint: str
+    trail_arn: str
     kms_key_id: str | None = None
 
 
@@ -300,6 +301,13 @@ class Chains(Protocol):
         """Step 8: compare-and-swap of the head on `chain.sequence`; marks exactly these rows.
 
         False if someone else has moved the head. A crash after it: redo 9 with the same bytes.
+        """
+        ...
+
+    def move(self, chain: Chain, bucket: str, key_prefix: str | None, organization_id: str | None, place: str) -> bool:
+        """The trail's bucket or prefix changed: the next digest lies in another place and links to this one's.
+
+        A compare-and-swap on `chain.sequence`: False if the head has moved. The stamps of the new place rise too.
         """
         ...
 

@@ -225,6 +225,7 @@ digest = Table(
     Column("sha256", Name, nullable=False),
     Column("signature", Name, nullable=False),
     Column("fingerprint", Name, nullable=False),
+    Column("trail_arn", Name, nullable=False),
     Column("kms_key_id", Name),
     Column("published_at", BigInteger),
     Index(

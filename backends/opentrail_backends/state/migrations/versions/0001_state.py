@@ -195,6 +195,7 @@ def _chains() -> None:
         _name("sha256"),
         _name("signature"),
         _name("fingerprint"),
+        _name("trail_arn"),
         _name("kms_key_id", nullable=True),
         _number("published_at", nullable=True),
         sa.PrimaryKeyConstraint("chain_id", "sequence"),
