@@ -1,0 +1,1 @@
+"""The `opentrail` command: composes the services, for one machine or one service at a time."""

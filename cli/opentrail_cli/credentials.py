@@ -1,0 +1,71 @@
+"""Tokens and access keys that are made here, shown once, and never kept in the clear.
+
+They are derived from the installation's secret key and their name (HMAC-SHA256), so that applying a file
+again makes the same ones: what the state store knows already is not new and is not shown again.
+"""
+
+from __future__ import annotations
+
+import base64
+import hmac
+import os
+import secrets
+from contextlib import suppress
+from hashlib import sha256
+from pathlib import Path
+
+from opentrail_backends.state.port import AccessKey
+from opentrail_cli.errors import CommandFailed
+
+SECRET_KEY_BYTES = 32
+
+
+def secret_key_at(path: Path) -> bytes:
+    """The secret key in a file that only its owner can read; made if there is none. Raises CommandFailed."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with suppress(FileExistsError):
+            _write_once(path, secrets.token_bytes(SECRET_KEY_BYTES))
+        key = path.read_bytes()
+    except OSError as error:
+        raise CommandFailed(f"The secret key {path} cannot be used: {error.strerror}.") from error
+    if len(key) != SECRET_KEY_BYTES:
+        raise CommandFailed(f"The secret key {path} must have {SECRET_KEY_BYTES} bytes, not {len(key)}.")
+    return key
+
+
+def make_token(secret_key: bytes, account_id: str, name: str) -> str:
+    """The bearer token of an account with a name: 256 bits, URL-safe."""
+    return "ot_" + base64.urlsafe_b64encode(_derive(secret_key, "token", account_id, name)).decode().rstrip("=")
+
+
+def token_hash(token: str) -> bytes:
+    """What the state store keeps of a token."""
+    return sha256(token.encode()).digest()
+
+
+def make_access_key(secret_key: bytes, account_id: str, name: str, role: str) -> AccessKey:
+    """The access key of an account with a name, in the form that AWS clients expect."""
+    public = base64.b32encode(_derive(secret_key, "access key id", account_id, name)).decode()
+    secret = base64.b64encode(_derive(secret_key, "secret access key", account_id, name)).decode()
+    return AccessKey("AKIA" + public[:16], secret[:40], account_id, role)
+
+
+def _derive(secret_key: bytes, *names: str) -> bytes:
+    return hmac.digest(secret_key, "\n".join(("opentrail", *names)).encode(), sha256)
+
+
+def _write_once(path: Path, content: bytes) -> None:
+    """Creates a file whole or not at all, for several processes that start at once. Raises FileExistsError."""
+    if path.exists():
+        raise FileExistsError(path)
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    descriptor = os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.link(draft, path)
+    finally:
+        draft.unlink()
