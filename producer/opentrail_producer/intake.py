@@ -6,17 +6,15 @@ It knows nothing of gRPC: any front that has authenticated its caller may use it
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Container, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, wait
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from opentrail.events.grouping import group_records
 from opentrail.events.partition import partition_of
-from opentrail.events.record import CheckedRecord, Rejection, check_records
+from opentrail.events.record import CheckedRecord, Rejection, RejectionCode, check_records
 from opentrail_backends.event_bus.batches import pack
 from opentrail_backends.event_bus.port import EventBusError, EventPublisher, Partition, Topic
-
 from opentrail_producer.event_ids import numbered_event_id, random_event_id
 from opentrail_producer.metrics import ProducerMetrics
 from opentrail_producer.rate_limit import RateLimit
@@ -27,6 +25,11 @@ log = logging.getLogger(__name__)
 CLIENT_ID_BYTES = 16
 GREATEST_NUMBER = 2**63 - 1
 """Delivery keeps numbers in a database's signed 64 bits."""
+TRY_AGAIN = "the event bus did not confirm the batch; send the same batch again"
+REGION_MISMATCH = Rejection(
+    RejectionCode.REGION_MISMATCH,
+    "The record's awsRegion is another than the request's; numbered events are of one region.",
+)
 
 Outcome = str | Rejection
 """What became of an event: its `eventID` once the bus has it, or why it was refused."""
@@ -87,7 +90,7 @@ class Intake:
     def accept(
         self, account_id: str, events: Sequence[bytes], region: str, numbers: Numbers | None = None
     ) -> Sequence[Outcome]:
-        """One outcome for each event, in order, after the bus has all that were accepted. Raises as `begin` and `wait`."""
+        """One outcome for each event, in order, once the bus has what was accepted. Raises as `begin` and `wait`."""
         return self.begin(account_id, events, region, numbers).wait()
 
     def begin(
@@ -108,10 +111,169 @@ class Intake:
         started = self._clock()
         topics = self._topics()
         size = sum(map(len, events))
-        self._refuse_invalid(events, size, region, numbers, topics.keys())
+        self._refuse_invalid(len(events), size, region, numbers, topics)
         delay = self._rate_limit.take(account_id, len(events), size)
         if delay > 0:
             self._metrics.throttled(len(events))
             raise Throttled(f"account {account_id} is over its limit of events or bytes per second", delay)
-        checked = self._check(account_id, events, region, numbers, topics.keys())
-        return PendingAnswer(self, checked, self._publish(account_id, checked, numbers, topics), started)
+        verdicts = self._check(account_id, events, region, numbers, topics)
+        confirmations = self._publish(account_id, verdicts, numbers, topics)
+        return PendingAnswer(verdicts, confirmations, started, self._limits, self._metrics, self._clock)
+
+    def _topics(self) -> Mapping[str, Topic]:
+        try:
+            return self._publisher.topics()
+        except EventBusError as error:
+            self._metrics.bus_failed()
+            log.warning("the regions' topics could not be read: %s", error)
+            raise NotConfirmed(TRY_AGAIN) from error
+
+    def _refuse_invalid(
+        self, count: int, size: int, region: str, numbers: Numbers | None, regions: Container[str]
+    ) -> None:
+        limits = self._limits
+        if count == 0:
+            raise InvalidBatch("the batch is empty; it needs at least one event")
+        if count > limits.max_events:
+            raise InvalidBatch(f"the batch has {count} events; at most {limits.max_events} are taken")
+        if size > limits.max_bytes:
+            raise InvalidBatch(f"the batch has {size} bytes of events; at most {limits.max_bytes} are taken")
+        if region and region not in regions:
+            raise InvalidBatch(f"there is no region {region[:100]!r} here")
+        if numbers is None:
+            return
+        if not region:
+            raise InvalidBatch("numbered events are of one region; the request must name it")
+        if len(numbers.client_id) != CLIENT_ID_BYTES:
+            raise InvalidBatch(f"the client id has {len(numbers.client_id)} bytes instead of {CLIENT_ID_BYTES}")
+        if numbers.first + count - 1 > GREATEST_NUMBER:
+            raise InvalidBatch(f"the number of the last event is above {GREATEST_NUMBER}")
+
+    def _check(
+        self,
+        account_id: str,
+        events: Sequence[bytes],
+        region: str,
+        numbers: Numbers | None,
+        regions: Collection[str],
+    ) -> list[CheckedRecord | Rejection]:
+        """One verdict for each event, in order."""
+
+        def new_event_id(position: int) -> str:
+            if numbers is None:
+                return random_event_id()
+            return numbered_event_id(account_id, region, numbers.client_id, numbers.first + position)
+
+        verdicts = check_records(
+            events,
+            account_id=account_id,
+            regions=regions,
+            default_region=region,
+            now=self._now() // 1000,
+            new_event_id=new_event_id,
+        )
+        if numbers is None:
+            return verdicts
+        return [
+            REGION_MISMATCH if isinstance(verdict, CheckedRecord) and verdict.region != region else verdict
+            for verdict in verdicts
+        ]
+
+    def _publish(
+        self,
+        account_id: str,
+        verdicts: Sequence[CheckedRecord | Rejection],
+        numbers: Numbers | None,
+        topics: Mapping[str, Topic],
+    ) -> list[Future[None]]:
+        """Hands the accepted records to the bus: for each region one message, or several below the byte limit."""
+        confirmations = []
+        for region, positions in _messages(verdicts, self._limits.message_bytes):
+            batch = group_records(
+                account_id,
+                region,
+                [verdict for verdict in map(verdicts.__getitem__, positions) if isinstance(verdict, CheckedRecord)],
+                None if numbers is None else [numbers.first + position for position in positions],
+                b"" if numbers is None else numbers.client_id,
+            )
+            partition = Partition(region, partition_of(account_id, topics[region].partitions))
+            try:
+                confirmations.append(self._publisher.publish(partition, account_id.encode(), pack(batch)))
+            except EventBusError as error:
+                self._metrics.bus_failed()
+                log.warning("the bus took no message for %s: %s", region, error)
+                raise NotConfirmed(TRY_AGAIN) from error
+        return confirmations
+
+
+def _messages(verdicts: Sequence[CheckedRecord | Rejection], most_bytes: int) -> Iterator[tuple[str, Sequence[int]]]:
+    """The positions of the accepted records of each message: of one region, in order, with bounded bytes."""
+    open_messages: dict[str, list[int]] = {}
+    sizes: dict[str, int] = {}
+    for position, verdict in enumerate(verdicts):
+        if isinstance(verdict, Rejection):
+            continue
+        region, length = verdict.region, len(verdict.raw)
+        size = sizes.get(region, 0) + length
+        if size > most_bytes and region in open_messages:
+            yield region, open_messages.pop(region)
+            size = length
+        open_messages.setdefault(region, []).append(position)
+        sizes[region] = size
+    yield from open_messages.items()
+
+
+class PendingAnswer:
+    """A batch that was published and that the bus has not confirmed yet."""
+
+    def __init__(
+        self,
+        verdicts: Sequence[CheckedRecord | Rejection],
+        confirmations: Sequence[Future[None]],
+        started: float,
+        limits: IntakeLimits,
+        metrics: ProducerMetrics,
+        clock: Callable[[], float],
+    ) -> None:
+        self._verdicts = verdicts
+        self._confirmations = confirmations
+        self._started = started
+        self._limits = limits
+        self._metrics = metrics
+        self._clock = clock
+
+    def wait(self, timeout: float | None = None) -> Sequence[Outcome]:
+        """One outcome for each event, in order, once the bus has all that were accepted.
+
+        Args:
+            timeout: seconds, below the setting's; the caller's own deadline.
+
+        Raises:
+            NotConfirmed: a message failed, or was not confirmed in time.
+        """
+        limit = self._limits.publish_timeout
+        self._await_bus(limit if timeout is None else min(limit, max(timeout, 0.0)))
+        outcomes: list[Outcome] = []
+        rejected: list[str] = []
+        size = 0
+        for verdict in self._verdicts:
+            if isinstance(verdict, Rejection):
+                outcomes.append(verdict)
+                rejected.append(verdict.code)
+            else:
+                outcomes.append(verdict.event_id)
+                size += len(verdict.raw)
+        self._metrics.answered(len(outcomes) - len(rejected), size, rejected, self._clock() - self._started)
+        return outcomes
+
+    def _await_bus(self, timeout: float) -> None:
+        done, late = wait(self._confirmations, timeout, FIRST_EXCEPTION)
+        failures = [error for future in done if (error := future.exception()) is not None]
+        if not failures and not late:
+            return
+        self._metrics.bus_failed()
+        log.warning("%d messages failed, %d were not confirmed in time: %s", len(failures), len(late), failures[:1])
+        for error in failures:
+            if not isinstance(error, EventBusError):
+                raise error
+        raise NotConfirmed(TRY_AGAIN)

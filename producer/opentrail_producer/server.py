@@ -106,7 +106,7 @@ class ProducerServer:
         # A check must be answered also while all threads wait for the bus.
         check: Any = functools.partial(health.HealthServicer.Check, self._health)
         check.experimental_thread_pool = self._health_threads
-        self._health.Check = check  # type: ignore[method-assign]
+        self._health.Check = check
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         names = (SERVICE_NAME, health.SERVICE_NAME, reflection.SERVICE_NAME)
         reflection.enable_server_reflection(names, self._server)

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Never
 
 import grpc
-from opentrail.events.record import Rejection
 
+from opentrail.events.record import Rejection, RejectionCode
 from opentrail_backends.event_bus.port import EventBusError
 from opentrail_backends.state.port import StateError
 from opentrail_producer.authentication import Authentication, Unauthenticated
@@ -25,6 +25,7 @@ from opentrail_producer.streams import Draining, ReadAhead
 log = logging.getLogger(__name__)
 
 STREAM_RETRY_SECONDS = 1.0
+CODES: dict[str, Any] = {code: producer_pb2.RejectionCode.Value(code) for code in RejectionCode}
 
 
 class ProducerServicer(producer_pb2_grpc.ProducerServicer):
@@ -168,7 +169,7 @@ def _response(outcomes: Sequence[Outcome]) -> PublishEventsResponse:
     for outcome in outcomes:
         if isinstance(outcome, Rejection):
             rejected = add().rejected
-            rejected.code = producer_pb2.RejectionCode.Value(outcome.code)
+            rejected.code = CODES[outcome.code]
             rejected.message = outcome.message
         else:
             add().accepted.event_id = outcome
