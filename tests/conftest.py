@@ -32,7 +32,9 @@ Server = TypeVar("Server")
 def pytest_configure(config: pytest.Config) -> None:
     config.option.allow_unix_socket = True  # an event loop needs a socket pair of its own
     # kafka-python 3.0 reads its schemas by a function that Python 3.11 and 3.12 (not 3.13) call deprecated.
-    config.addinivalue_line("filterwarnings", r"ignore:(read|open)_text is deprecated:DeprecationWarning:(kafka|importlib)\.")
+    config.addinivalue_line(
+        "filterwarnings", r"ignore:(read|open)_text is deprecated:DeprecationWarning:(kafka|importlib)\."
+    )
     worker = getattr(config, "workerinput", None)
     config.stash[SESSION] = ServerSession.join(Path(worker["servers"])) if worker else ServerSession.begin()
     _forget_the_users_settings()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 
 from tests.servers import aws_cli, cache, kafka, s3
 
@@ -13,7 +14,7 @@ STEPS: dict[str, Callable[[], object]] = {
     "Java 17 or newer": kafka.java,
     f"versitygw {s3.VERSITYGW_VERSION} (Go, about a minute)": s3.versitygw_program,
     f"MinIO {s3.MINIO_VERSION} (Go, about three minutes)": s3.minio_program,
-    **{f"AWS CLI {version}": lambda version=version: aws_cli.get(version) for version in aws_cli.VERSIONS},
+    **{f"AWS CLI {version}": partial(aws_cli.get, version) for version in aws_cli.VERSIONS},
 }
 
 

@@ -70,7 +70,9 @@ def get(version: str) -> AwsCli:
         uv = shutil.which("uv")
         if uv:
             cache.run([uv, "venv", "-q", "--python", sys.executable, place])
-            cache.run([uv, "pip", "install", "-q", "--compile-bytecode", "--require-hashes", "--python", python, "-r", lock])
+            cache.run(
+                [uv, "pip", "install", "-q", "--compile-bytecode", "--require-hashes", "--python", python, "-r", lock]
+            )
         else:
             cache.run([sys.executable, "-m", "venv", place])
             cache.run([python, "-m", "pip", "install", "-q", "--no-cache-dir", "--require-hashes", "-r", lock])

@@ -17,7 +17,6 @@ from tests.servers.session import ServerSession
 
 VERSION = "4.3.1"
 FILES = Path(__file__).with_name("kafka-broker")
-STARTED = "Kafka Server started"
 MAVEN_STEP = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies"
 
 PROPERTIES = """\
@@ -51,7 +50,7 @@ def libraries() -> Path:
 
     def build(place: Path) -> None:
         maven = cache.program("mvn", "brings the jars of Kafka")
-        goal = [maven, "-q", "-B", "-f", FILES / "pom.xml", MAVEN_STEP]
+        goal: list[str | Path] = [maven, "-q", "-B", "-f", FILES / "pom.xml", MAVEN_STEP]
         cache.run([*goal, "-DincludeScope=runtime", f"-DoutputDirectory={place / 'libs'}"])
 
     return cache.build_once(f"kafka-{VERSION}", build) / "libs"
@@ -99,7 +98,7 @@ def shared_bootstrap(session: ServerSession) -> str:
         session.run(server)
         return {"bootstrap": server.address}
 
-    return session.share("kafka", start)["bootstrap"]
+    return str(session.share("kafka", start)["bootstrap"])
 
 
 def own(session: ServerSession) -> KafkaServer:
@@ -111,27 +110,36 @@ def own(session: ServerSession) -> KafkaServer:
 
 def prepare(place: Path) -> ServerProcess:
     """A broker that keeps its data in `place`, not yet started. Raises Unavailable."""
+    port = Port.new()
     try:
-        return _from_jars(place)
+        runtime, jars = java(), libraries()
     except Unavailable as reason:
-        return containers.instead(reason, "kafka", place)
-
-
-def _from_jars(place: Path) -> ServerProcess:
+        return containers.instead(reason, "kafka", place, port, _is_ready, _container_settings(port))
     log4j = f"-Dlog4j2.configurationFile={FILES / 'log4j2.properties'}"
-    jvm = [java(), "-Xmx384m", "-XX:+UseSerialGC", log4j, "-cp", f"{libraries()}/*"]
-    port, controller = Port.new(), Port.new()
+    jvm: list[str | Path] = [runtime, "-Xmx384m", "-XX:+UseSerialGC", log4j, "-cp", f"{jars}/*"]
+    controller = Port.new()
     properties = place / "server.properties"
     properties.write_text(
         PROPERTIES.format(port=port.number, controller_port=controller.number, data=place / "data"),
     )
     cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
     cache.run([*jvm, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", properties, "--standalone"])
-    return ServerProcess(
-        "kafka",
-        [*jvm, "kafka.Kafka", properties],
-        place,
-        is_ready=lambda printed: STARTED in printed,
-        ports=(port, controller),
-        env={"PATH": os.environ["PATH"]},
-    )
+    command = [*jvm, "kafka.Kafka", properties]
+    env = {"PATH": os.environ["PATH"]}
+    return ServerProcess("kafka", command, place, _is_ready, ports=(port, controller), env=env)
+
+
+def _is_ready(printed: str) -> bool:
+    return "Kafka Server started" in printed
+
+
+def _container_settings(port: Port) -> dict[str, str]:
+    """What PROPERTIES says, in the form of the image: listeners inside, the host's port as the address outside."""
+    settings = dict(line.split("=", 1) for line in PROPERTIES.splitlines() if "=" in line)
+    del settings["log.dirs"], settings["controller.quorum.bootstrap.servers"]
+    settings |= {
+        "controller.quorum.voters": "1@localhost:9093",
+        "listeners": "PLAINTEXT://0.0.0.0:9092,CONTROLLER://localhost:9093",
+        "advertised.listeners": f"PLAINTEXT://127.0.0.1:{port.number}",
+    }
+    return {"KAFKA_" + name.replace(".", "_").upper(): value for name, value in settings.items()}

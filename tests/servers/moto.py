@@ -23,4 +23,4 @@ def shared_endpoint(session: ServerSession) -> str:
         session.run(server)
         return {"endpoint": f"http://{server.address}"}
 
-    return session.share("moto", start)["endpoint"]
+    return str(session.share("moto", start)["endpoint"])

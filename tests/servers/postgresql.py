@@ -29,10 +29,11 @@ class PostgresServer:
     def new_database(self) -> str:
         """The URL of a new, empty database."""
         import psycopg
+        from psycopg import sql
 
         name = f"opentrail_{uuid.uuid4().hex[:20]}"
         with psycopg.connect(self.url.replace("+psycopg", ""), autocommit=True) as connection:
-            connection.execute(f'CREATE DATABASE "{name}"')  # type: ignore[arg-type] # not a literal
+            connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
         base, _, _ = self.url.rpartition("/")
         return f"{base}/{name}"
 
@@ -84,36 +85,28 @@ def own(session: ServerSession) -> OwnPostgresServer:
 
 def prepare(place: Path) -> ServerProcess:
     """A server that keeps its data in `place`, not yet started. Raises Unavailable."""
+    port = Port.new()
     try:
-        return _from_package(place)
+        programs = _programs()
     except Unavailable as reason:
-        port = Port.new()
-        return containers.instead(reason, "postgresql", place, port, {"POSTGRES_HOST_AUTH_METHOD": "trust"})
-
-
-def _url(process: ServerProcess) -> str:
-    return f"postgresql+psycopg://{SUPERUSER}@{process.address}/postgres"
-
-
-def _from_package(place: Path) -> ServerProcess:
+        env = {"POSTGRES_HOST_AUTH_METHOD": "trust"}
+        return containers.instead(reason, "postgresql", place, port, _is_ready, env)
     user = ACCOUNT_INSTEAD_OF_ROOT if os.geteuid() == 0 else None
-    programs = _programs()
     data = place / "data"
     data.mkdir(mode=0o700)
     if user is not None:
         # That account may not be able to reach the virtual environment, so it gets a copy (30 MB).
         programs = _copy(programs, place)
         shutil.chown(data, user)
-    initdb = [programs / "initdb", "-D", data, "-U", SUPERUSER, "--auth=trust", "--encoding=UTF8", "--no-locale"]
-    cache.run([*initdb, "--no-sync"], user=user, cwd=place)
-    port = Port.new()
+    initdb: list[str | Path] = [programs / "initdb", "-D", data, "-U", SUPERUSER, "--auth=trust", "--encoding=UTF8"]
+    cache.run([*initdb, "--no-locale", "--no-sync"], user=user, cwd=place)
     settings = {"listen_addresses": "127.0.0.1", "unix_socket_directories": "", "max_connections": "200"}
     options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
     return ServerProcess(
         "postgresql",
         [programs / "postgres", "-D", data, "-p", str(port.number), *options],
         place,
-        is_ready=lambda printed: "database system is ready to accept connections" in printed,
+        _is_ready,
         ports=(port,),
         env={"PATH": os.environ["PATH"], "LC_ALL": "C"},
         user=user,
@@ -121,6 +114,16 @@ def _from_package(place: Path) -> ServerProcess:
         stop_signal=signal.SIGINT,
         kill_signal=signal.SIGQUIT,
     )
+
+
+def _is_ready(printed: str) -> bool:
+    # The image starts a first server, without TCP, to prepare its data.
+    _, listening, then = printed.rpartition("listening on IPv4 address")
+    return bool(listening) and "database system is ready to accept connections" in then
+
+
+def _url(process: ServerProcess) -> str:
+    return f"postgresql+psycopg://{SUPERUSER}@{process.address}/postgres"
 
 
 def _programs() -> Path:

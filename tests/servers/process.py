@@ -72,6 +72,8 @@ class ServerProcess:
     lifeline: int | None = None
     """A file descriptor that ends when the owner does; without it the server lives as long as this process."""
     start_timeout: float = 90.0
+    clean_up: Callable[[], None] | None = None
+    """Removes what the server's process leaves behind when it is stopped."""
     _process: subprocess.Popen[bytes] | None = None
     _printed_before: int = 0
 
@@ -89,14 +91,12 @@ class ServerProcess:
         """Starts the server and returns when it answers. Raises ServerFailed."""
         assert self._process is None, f"{self.name} runs already"
         self.folder.mkdir(parents=True, exist_ok=True)
-        arguments = [
-            sys.executable, "-I", "-S", WATCH, self.folder / f"{self.name}.pid",
-            *(str(int(number)) for number in (self.end_signal, self.stop_signal, self.kill_signal)), self.user or "-", *self.command,
-        ]  # fmt: skip
+        signals = [str(int(number)) for number in (self.end_signal, self.stop_signal, self.kill_signal)]
+        watch: list[str | Path] = [sys.executable, "-I", "-S", WATCH, self.folder / f"{self.name}.pid", *signals]
         with self.log.open("ab") as log:
             self._printed_before = log.tell()
             self._process = subprocess.Popen(
-                arguments,
+                [*watch, self.user or "-", *self.command],
                 stdin=subprocess.PIPE if self.lifeline is None else self.lifeline,
                 stdout=log,
                 stderr=log,
@@ -117,6 +117,8 @@ class ServerProcess:
     def close(self) -> None:
         """Ends the server for good, if it runs, and gives its ports back."""
         self._end(signal.SIGUSR1)
+        if self.clean_up is not None:
+            self.clean_up()
         for port in self.ports:
             port.release()
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from tests.servers import cache, containers
 from tests.servers.cache import Unavailable
-from tests.servers.process import Port, ServerProcess, accepts_connections, accepts_http
+from tests.servers.process import Port, ServerProcess, accepts_http
 from tests.servers.session import ServerSession
 
 MINIO_VERSION = "v0.0.0-20260212201848-7aac2a2c5b7c"
@@ -115,12 +115,13 @@ def prepare_minio(place: Path) -> tuple[S3Server, ServerProcess]:
         "MINIO_BROWSER": "off",
     }
     server = S3Server(f"http://127.0.0.1:{port.number}", "opentrail", secret, "us-east-1", KMS_KEY)
-    try:
-        command = [minio_program(), "server", place / "data", "--address", f"127.0.0.1:{port.number}", "--quiet"]
-    except Unavailable as reason:
-        return server, containers.instead(reason, "minio", place, port, env)
-    home = {"PATH": os.environ["PATH"], "HOME": str(place)}
     is_ready = accepts_http(f"{server.endpoint}/minio/health/ready")
+    try:
+        program = minio_program()
+    except Unavailable as reason:
+        return server, containers.instead(reason, "minio", place, port, is_ready, env)
+    command: list[str | Path] = [program, "server", place / "data", "--address", f"127.0.0.1:{port.number}", "--quiet"]
+    home = {"PATH": os.environ["PATH"], "HOME": str(place)}
     return server, ServerProcess("minio", command, place, is_ready, (port,), env={**home, **env})
 
 
@@ -130,13 +131,16 @@ def prepare_versitygw(place: Path) -> tuple[S3Server, ServerProcess]:
     secret = secrets.token_hex(16)
     env = {"ROOT_ACCESS_KEY": "opentrail", "ROOT_SECRET_KEY": secret}
     server = S3Server(f"http://127.0.0.1:{port.number}", "opentrail", secret, "us-east-1", None)
-    (place / "data").mkdir()
+    is_ready = accepts_http(f"{server.endpoint}/health")
     try:
-        command = [versitygw_program(), "-p", f"127.0.0.1:{port.number}", "--quiet", "posix", place / "data"]
+        program = versitygw_program()
     except Unavailable as reason:
-        return server, containers.instead(reason, "versitygw", place, port, env)
+        return server, containers.instead(reason, "versitygw", place, port, is_ready, env)
+    (place / "data").mkdir()
+    listen = ["-p", f"127.0.0.1:{port.number}", "--quiet", "--health", "/health"]
     home = {"PATH": os.environ["PATH"], "HOME": str(place)}
-    return server, ServerProcess("versitygw", command, place, accepts_connections(port), (port,), env={**home, **env})
+    command: list[str | Path] = [program, *listen, "posix", place / "data"]
+    return server, ServerProcess("versitygw", command, place, is_ready, (port,), env={**home, **env})
 
 
 def _shared(session: ServerSession, name: str, prepare: Any) -> S3Server:

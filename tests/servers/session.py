@@ -51,11 +51,11 @@ class ServerSession:
         with locked(self.folder / f"{name}.lock"):
             if not state.exists():
                 try:
-                    answer = start()
+                    started = start()
                 except Unavailable as reason:
-                    answer = {"unavailable": str(reason)}
-                state.write_bytes(msgspec.json.encode(answer))
-        answer = msgspec.json.decode(state.read_bytes())
+                    started = {"unavailable": str(reason)}
+                state.write_bytes(msgspec.json.encode(started))
+        answer: dict[str, Any] = msgspec.json.decode(state.read_bytes())
         if "unavailable" in answer:
             raise Unavailable(answer["unavailable"])
         return answer

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Callable
 
 import psycopg
 import pytest
@@ -70,7 +71,7 @@ def test_a_stopped_minio_refuses_and_comes_back_with_its_objects(own_minio: OwnS
 
 
 @pytest.mark.postgresql
-def test_each_postgres_database_is_fresh(postgres_database) -> None:
+def test_each_postgres_database_is_fresh(postgres_database: Callable[[], str]) -> None:
     first, second = postgres_database(), postgres_database()
     assert first != second
     with psycopg.connect(first.replace("+psycopg", "")) as connection:

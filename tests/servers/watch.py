@@ -4,10 +4,12 @@
 
 The owner holds the other end of our standard input: a pipe, or a FIFO that the whole test session shares. At its
 end of file, which comes also when the owner crashed, the server gets END_SIGNAL. SIGTERM becomes STOP_SIGNAL
-(the orderly end), SIGUSR1 becomes KILL_SIGNAL (a crash on purpose). USER is the account to run as, or "-". PID_FILE goes away with us.
+(the orderly end), SIGUSR1 becomes KILL_SIGNAL (a crash on purpose). USER is the account to run as, or "-".
+PID_FILE holds the server's process number while it runs.
 """
 
 import os
+import pwd
 import signal
 import subprocess
 import sys
@@ -21,8 +23,15 @@ PATIENCE = 20.0
 def main(arguments: list[str]) -> int:
     """Runs the command; returns its exit code."""
     pid_file, end_signal, stop_signal, kill_signal, user, *command = arguments
-    as_user = {"user": user, "group": _group_of(user), "extra_groups": []} if user != "-" else {}
-    server = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True, **as_user)
+    account = pwd.getpwnam(user) if user != "-" else None
+    server = subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        start_new_session=True,
+        user=account and account.pw_uid,
+        group=account and account.pw_gid,
+        extra_groups=[] if account else None,
+    )
     Path(pid_file).write_text(str(server.pid))
 
     def pass_on(number: int) -> None:
@@ -47,12 +56,6 @@ def main(arguments: list[str]) -> int:
     finally:
         ended.set()
         Path(pid_file).unlink(missing_ok=True)
-
-
-def _group_of(user: str) -> int:
-    import pwd  # noqa: PLC0415 - only where servers change their user
-
-    return pwd.getpwnam(user).pw_gid
 
 
 if __name__ == "__main__":
