@@ -176,9 +176,7 @@ def numbers_of(group: EventGroup) -> Sequence[int]:
 
 
 def attributes_of(group: EventGroup) -> list[EventAttributes]:
-    """The attributes of each event; empty for a group without that column. Raises MalformedBatch."""
-    if not group.attributes:
-        return []
+    """The attributes of each event. Raises MalformedBatch, also for a group without that column."""
     try:
         attributes = _attributes_decoder.decode(group.attributes)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
@@ -203,7 +201,8 @@ def select(group: EventGroup, indexes: Sequence[int]) -> EventGroup:
         raise ValueError("a group has at least one event")
     if len(indexes) == group.count and all(map(int.__eq__, indexes, range(group.count))):
         return group
-    lengths, times, numbers, attributes = lengths_of(group), times_of(group), numbers_of(group), attributes_of(group)
+    lengths, times, numbers = lengths_of(group), times_of(group), numbers_of(group)
+    attributes = attributes_of(group) if group.attributes else ()
     views = list(record_views(group))
     return group_of(
         group.selector_class,
@@ -224,7 +223,7 @@ def split(group: EventGroup, max_bytes: int) -> Iterator[EventGroup]:
         yield group
         return
     lengths, times = lengths_of(group), times_of(group)
-    attributes = attributes_of(group)
+    attributes = attributes_of(group) if group.attributes else ()
     first = start = end = 0
     for index, length in enumerate(lengths):
         if index > first and end + length - start > max_bytes:

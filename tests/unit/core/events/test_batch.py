@@ -120,8 +120,12 @@ def test_a_broken_column_of_attributes_is_found_when_it_is_asked_for(attributes)
         attributes_of(read)
 
 
-def test_a_group_without_attributes_has_none():
-    assert attributes_of(group_of(DATA, RECORDS, [7, 2, 11, 8], TIMES)) == []
+def test_a_group_without_attributes_is_not_taken_for_one_whose_events_have_none():
+    bare = group_of(DATA, RECORDS, [7, 2, 11, 8], TIMES)
+    with pytest.raises(MalformedBatch):
+        attributes_of(bare)
+    assert select(bare, [1]).attributes == b""
+    assert [piece.attributes for piece in split(bare, 1)] == [b""] * 4
 
 
 def test_select_keeps_each_column_beside_its_record():

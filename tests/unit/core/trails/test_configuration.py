@@ -33,7 +33,7 @@ def trail(incarnation: str, **changes) -> Trail:
         "s3_bucket_name": "b",
         "is_logging": True,
     }
-    return Trail(incarnation=incarnation, **{**plain, **changes})
+    return Trail(incarnation=incarnation, **{**plain, "is_logging": True, **changes})
 
 
 def put(revision: int, entity: Trail | Organization | Account, at: int | None = None) -> Change:
