@@ -76,7 +76,7 @@ def check_record(
         raw: one JSON object in UTF-8.
         account_id: the caller's account, the only one that the record may name as recipient.
         regions: the regions there are.
-        default_region: recorded the event if it names no region.
+        default_region: recorded the event if it names no region; empty if each record must.
         now: seconds since the epoch.
         new_event_id: gives the `eventID` of a record that has none.
     """
@@ -164,6 +164,8 @@ def _event_time(fields: RecordFields, now: int, missing: list[str]) -> int:
 def _region(fields: RecordFields, regions: Collection[str], default_region: str, missing: list[str]) -> str:
     region = fields.awsRegion
     if region is UNSET:
+        if not default_region:
+            _missing("awsRegion, and the request names no region")
         region = default_region
         missing.append(f'"awsRegion":"{region}"')
     if region not in regions:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import os
 from collections import Counter
 from pathlib import Path
 
@@ -15,24 +14,19 @@ from opentrail.events.grouping import group_records
 from opentrail.events.record import CheckedRecord, Rejection, RejectionCode, check_record
 from opentrail.trails.event_selectors import Decision, EventSelectors, decide
 
-BESIDE = Path(__file__).parents[4].parent / "shared" / "data"
-FOLDER = Path(os.environ.get("OPENTRAIL_REAL_RECORDS") or BESIDE)
 NEW_ID = "00000000-0000-4000-8000-000000000000"
 NOW = 1_900_000_000  # 2030
 
-pytestmark = [
-    pytest.mark.real_records,
-    pytest.mark.skipif(not FOLDER.is_dir(), reason=f"no shared records in {FOLDER}; set OPENTRAIL_REAL_RECORDS"),
-]
+pytestmark = pytest.mark.real_records
 
 
-def lines(name: str) -> list[bytes]:
-    return gzip.decompress((FOLDER / name).read_bytes()).splitlines()
+def lines(file: Path) -> list[bytes]:
+    return gzip.decompress(file.read_bytes()).splitlines()
 
 
 @pytest.fixture(scope="module")
-def events() -> list[tuple[bytes, CheckedRecord | Rejection]]:
-    return [(raw, checked(raw)) for raw in lines("events.jsonl.gz")]
+def events(real_records: Path) -> list[tuple[bytes, CheckedRecord | Rejection]]:
+    return [(raw, checked(raw)) for raw in lines(real_records / "events.jsonl.gz")]
 
 
 def checked(raw: bytes) -> CheckedRecord | Rejection:
@@ -90,8 +84,8 @@ def test_a_trail_without_selectors_wants_the_management_events(events):
     assert wanted.total() > 2900
 
 
-def test_records_that_do_not_conform_are_answered_one_by_one():
-    results = [checked(raw) for raw in lines("nonconforming.jsonl.gz")]
+def test_records_that_do_not_conform_are_answered_one_by_one(real_records):
+    results = [checked(raw) for raw in lines(real_records / "nonconforming.jsonl.gz")]
     assert len(results) == 217
     codes = Counter(r.code if isinstance(r, Rejection) else None for r in results)
     assert codes.keys() <= {

@@ -411,6 +411,14 @@ def test_another_account_and_an_unknown_region():
     assert result.code is RejectionCode.UNKNOWN_REGION
 
 
+def test_a_region_is_needed_from_the_record_or_the_request():
+    result = check_record(
+        text(without("awsRegion")), account_id=ACCOUNT, regions={""}, default_region="", now=NOW, new_event_id=str
+    )
+    expected = "The record has no awsRegion, and the request names no region."
+    assert result == Rejection(RejectionCode.MISSING_FIELD, expected)
+
+
 def test_a_batch_answers_for_each_record_in_its_place():
     records = [text(without("eventID")), b"{", text(FULL), b"[]", text(without("eventID"))]
     results = check_records(
