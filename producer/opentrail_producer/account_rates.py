@@ -61,10 +61,8 @@ class AccountRates:
             return  # another thread is at it: what is known will do
         try:
             self._refresh_at = self._clock() + self._refresh_seconds
-            configuration = self._configuration
-            for change in self._store.changes_after(configuration.revision):
-                configuration = configuration.after(change)
-            self._configuration = configuration
+            changes = self._store.changes_after(self._configuration.revision)
+            self._configuration = self._configuration.after(*changes)
         except (StateError, ValueError) as error:
             log.warning("accounts' limits could not be read anew, the known ones stay in force: %s", error)
         finally:

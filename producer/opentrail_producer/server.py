@@ -120,14 +120,16 @@ class ProducerServer:
 
         What is still under way then is cut off. The publisher is closed at the end, bus and state store are not.
         """
+        if self._drained.is_set():
+            return True
         end = time.monotonic() + (self._settings.drain_seconds if timeout is None else timeout)
         self._health.enter_graceful_shutdown()
-        if self.ports:
-            self._server.stop(grace=max(end - time.monotonic(), 0.0) + CLOSING_SECONDS)  # no new calls from here on
         self._servicer.drain()
+        if self.ports:  # closes the listeners and tells clients to connect elsewhere; calls go on
+            self._server.stop(grace=max(end - time.monotonic(), 0.0) + CLOSING_SECONDS)
         finished = self._servicer.wait_until_idle(max(end - time.monotonic(), 0.0))
         self._server.stop(grace=None)  # cuts off what is left: health watches, and calls that took too long
-        self._threads.shutdown(wait=finished)
+        self._threads.shutdown(wait=False)
         self._health_threads.shutdown(wait=False)
         self._publisher.close(max(end - time.monotonic(), 1.0))
         self._drained.set()

@@ -47,6 +47,7 @@ class ProducerServicer(producer_pb2_grpc.ProducerServicer):
         """One batch, one answer."""
         self._track(context)
         try:
+            self._refuse_when_draining()
             return self._answer(self._begin(request, context), context)
         except Exception as error:  # every failure becomes a status
             self._refuse(context, error)
@@ -70,7 +71,7 @@ class ProducerServicer(producer_pb2_grpc.ProducerServicer):
                     self._streams.discard(stream)
 
     def drain(self) -> None:
-        """Streams answer what they have taken, then end with UNAVAILABLE."""
+        """New calls end with UNAVAILABLE; streams answer what they have taken, then end with it too."""
         with self._changed:
             self._draining = True
             streams = list(self._streams)
@@ -81,6 +82,10 @@ class ProducerServicer(producer_pb2_grpc.ProducerServicer):
         """Waits until every call has its status; False if some have not after `timeout` seconds."""
         with self._changed:
             return self._changed.wait_for(lambda: self._under_way == 0, timeout)
+
+    def _refuse_when_draining(self) -> None:
+        if self._draining:
+            raise Draining
 
     def _track(self, context: grpc.ServicerContext) -> None:
         with self._changed:
@@ -98,8 +103,7 @@ class ProducerServicer(producer_pb2_grpc.ProducerServicer):
     ) -> ReadAhead[PublishEventsRequest, PendingAnswer]:
         self._account_of(context)  # no thread for a caller without credentials
         with self._changed:
-            if self._draining:
-                raise Draining
+            self._refuse_when_draining()
             if len(self._streams) >= self._settings.max_streams:
                 raise Throttled(
                     "too many streams are open; come back later, or use PublishEvents", STREAM_RETRY_SECONDS

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from opentrail.trails.configuration import Account, Configuration
+from opentrail.trails.configuration import Change, Kind
 from opentrail_backends.state.port import StateError
 from opentrail_producer.account_rates import AccountRates
 from opentrail_producer.rate_limit import LONGEST_DELAY, Rate, RateLimit
@@ -107,12 +107,16 @@ def test_over_any_time_an_account_gets_its_burst_its_rate_and_one_request_more_a
 
 
 class Changing:
-    """A store whose changes are accounts; `after` of each is replaced by the test."""
+    """A store whose changes are accounts."""
 
     def __init__(self):
         self.changes = []
         self.asked = []
         self.failure = None
+
+    def set(self, **limits):
+        revision = len(self.changes) + 1
+        self.changes.append(Change(revision, revision * 10, Kind.ACCOUNT, ACCOUNT, limits))
 
     def changes_after(self, revision):
         self.asked.append(revision)
@@ -122,22 +126,18 @@ class Changing:
 
 
 @pytest.fixture
-def configured(monkeypatch):
-    def after(self, change):
-        return Configuration(revision=self.revision + 1, accounts={**self.accounts, change.id: change})
-
-    monkeypatch.setattr(Configuration, "after", after)
+def configured():
     return Changing()
 
 
 def test_limits_come_from_the_newest_configuration_or_the_default(configured, clock):
     rates = AccountRates(configured, RateLimits(events_per_second=10, bytes_per_second=20, share=0.5), clock, 5)
     assert rates.rate_of(ACCOUNT) == Rate(5, 10)
-    configured.changes.append(Account(ACCOUNT, events_per_second=100))
+    configured.set(events_per_second=100)
     assert rates.rate_of(ACCOUNT) == Rate(5, 10), "not read again yet"
     clock.seconds += 5
     assert rates.rate_of(ACCOUNT) == Rate(50, 10)
-    configured.changes.append(Account(ACCOUNT, events_per_second=0, bytes_per_second=2))
+    configured.set(events_per_second=0, bytes_per_second=2)
     clock.seconds += 5
     assert rates.rate_of(ACCOUNT) == Rate(0, 1)
     assert configured.asked == [0, 0, 1]
@@ -145,7 +145,7 @@ def test_limits_come_from_the_newest_configuration_or_the_default(configured, cl
 
 def test_known_limits_stay_in_force_while_the_store_is_down(configured, clock):
     rates = AccountRates(configured, RateLimits(), clock, 5)
-    configured.changes.append(Account(ACCOUNT, events_per_second=7, bytes_per_second=8))
+    configured.set(events_per_second=7, bytes_per_second=8)
     assert rates.rate_of(ACCOUNT) == Rate(7, 8)
     configured.failure = StateError("down")
     clock.seconds += 5
