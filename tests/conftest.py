@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 import pytest
+from hypothesis import settings
 
 from tests.servers import aws_cli as aws_cli_releases
 from tests.servers import kafka, moto, postgresql, s3
@@ -22,6 +23,8 @@ ROOT = Path(__file__).parents[1]
 UNIT = ROOT / "tests" / "unit"
 SESSION = pytest.StashKey[ServerSession]()
 KEPT_LOGS = pytest.StashKey[Path | None]()
+SOAK = bool(os.environ.get("OPENTRAIL_TEST_SOAK"))
+"""`make soak`: each test in its long form."""
 Server = TypeVar("Server")
 
 
@@ -38,6 +41,10 @@ def pytest_configure(config: pytest.Config) -> None:
     worker = getattr(config, "workerinput", None)
     config.stash[SESSION] = ServerSession.join(Path(worker["servers"])) if worker else ServerSession.begin()
     _forget_the_users_settings()
+    # No test is timed. In CI the examples are the same each time; the random ones are for people and for `make soak`.
+    settings.register_profile("tests", deadline=None, derandomize=_in_ci() and not SOAK, print_blob=True)
+    settings.register_profile("soak", settings.get_profile("tests"), max_examples=5_000)
+    settings.load_profile("soak" if SOAK else "tests")
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -66,6 +73,10 @@ def _forget_the_users_settings() -> None:
     os.environ["AWS_CONFIG_FILE"] = os.environ["AWS_SHARED_CREDENTIALS_FILE"] = os.devnull
 
 
+def _in_ci() -> bool:
+    return os.environ.get("CI", "").lower() in {"true", "1"}
+
+
 # --- Sockets: none in unit tests, only this machine elsewhere
 
 
@@ -73,6 +84,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         in_unit = UNIT in item.path.parents
         item.add_marker(pytest.mark.disable_socket if in_unit else pytest.mark.allow_hosts(["127.0.0.1"]))
+
+
+@pytest.fixture(scope="session")
+def soak() -> bool:
+    """Whether a test that has a long form (`make soak`) is to run it."""
+    return SOAK
 
 
 # --- Servers
@@ -174,6 +191,6 @@ def _have(find: Callable[[], Server]) -> Server:
 
 def _lacking(reason: str) -> NoReturn:
     """A server that is not there skips the test with its reason; in CI it fails, so that no suite is lost unseen."""
-    if os.environ.get("CI", "").lower() in {"true", "1"}:
+    if _in_ci():
         pytest.fail(f"CI must have every server: {reason}", pytrace=False)
     pytest.skip(reason)

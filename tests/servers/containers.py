@@ -6,11 +6,13 @@ watch.py ends it when its owner is gone, and its signals stop, crash and remove 
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
 import threading
 import uuid
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,14 +82,20 @@ def daemon_answers() -> bool:
     import docker  # type: ignore[import-untyped]
     from docker.errors import DockerException  # type: ignore[import-untyped]
 
-    try:
-        client = docker.from_env(timeout=5)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)  # docker leaves the socket that nobody answered unclosed
         try:
-            return bool(client.ping())
+            client = docker.from_env(timeout=5)
+        except (DockerException, OSError):
+            return False
         finally:
-            client.close()
+            gc.collect()
+    try:
+        return bool(client.ping())
     except (DockerException, OSError):
         return False
+    finally:
+        client.close()
 
 
 def hold(kind: str, name: str, port: int, env: Mapping[str, str]) -> None:

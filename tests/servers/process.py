@@ -127,14 +127,21 @@ class ServerProcess:
         """Whether the process is alive."""
         return self._process is not None and self._process.poll() is None
 
+    def join(self) -> None:
+        """Waits for the end that the owner's end brings."""
+        if self._process is not None:
+            self._wait()
+
     def _end(self, number: signal.Signals) -> None:
+        if self._process is not None:
+            self._process.send_signal(number)
+            self._wait()
+
+    def _wait(self) -> int:
         process, self._process = self._process, None
-        if process is None:
-            return
-        # Only the orderly end of a server may take its time; one that ignores it is ended by its lifeline.
-        process.send_signal(number)
+        assert process is not None
         try:
-            process.wait(timeout=30)
+            return process.wait(timeout=40)  # longer than the patience of watch.py
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
@@ -148,8 +155,9 @@ class ServerProcess:
         deadline = time.monotonic() + self.start_timeout
         while not self.is_ready(self._printed()):
             if self._process.poll() is not None:
-                code, self._process = self._process.returncode, None
-                raise ServerFailed(f"{self.name} ended with exit code {code} at its start:\n{self._end_of_log()}")
+                raise ServerFailed(
+                    f"{self.name} ended with exit code {self._wait()} at its start:\n{self._end_of_log()}"
+                )
             if time.monotonic() > deadline:
                 self._end(signal.SIGUSR1)
                 raise ServerFailed(f"{self.name} did not answer in {self.start_timeout:.0f} s:\n{self._end_of_log()}")

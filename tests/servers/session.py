@@ -81,6 +81,8 @@ class ServerSession:
         assert self._alive is not None, "only the process that began the session ends it"
         os.close(self._alive)
         self._alive = None
+        for server in self._servers:
+            server.join()
         deadline = time.monotonic() + 30
         while any(self.folder.glob("servers/*/*.pid")) and time.monotonic() < deadline:
             time.sleep(0.05)
