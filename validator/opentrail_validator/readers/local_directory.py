@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import base64
 import binascii
+import errno
 import json
 import os
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -32,6 +34,8 @@ METADATA_SUFFIX: Final = ".metadata.json"
 _NONCE_BYTES: Final = 12
 _KEY_BYTES: Final = 32
 _MAX_HEADER: Final = 64 * 1024
+_PROBES: Final = 32
+"""How many other objects are tried to tell a wrong storage key from an altered object."""
 
 
 def read_storage_key(file: Path) -> bytes:
@@ -55,13 +59,14 @@ class LocalDirectory:
             raise ReaderUnavailable(f"There is no directory {root}")
         self._root = root
         self._storage_key = AESGCM(storage_key) if storage_key else None
+        self._key_fits = False
 
     def get(self, bucket: str, key: str) -> StoredObject:
         """Reads an object. Raises ObjectMissing, ObjectDamaged, CouldNotRead."""
         path = self._path(bucket, key)
         data = _read(path)
         if data.startswith(MAGIC):
-            return self._open(data)
+            return self._open(data, path)
         return StoredObject(data, _plain_metadata(path))
 
     def keys(self, bucket: str, prefix: str, start_after: str) -> Iterator[str]:
@@ -83,43 +88,80 @@ class LocalDirectory:
             raise ObjectMissing(f"{bucket}/{key} is no path")
         return self._root.joinpath(*parts)
 
-    def _open(self, data: bytes) -> StoredObject:
+    def _open(self, data: bytes, path: Path) -> StoredObject:
         """Opens the envelope of a kept object."""
-        end = data.find(b"\n", len(MAGIC), _MAX_HEADER) + 1
-        try:
-            header = json.loads(data[len(MAGIC) : end].decode("utf-8"))
-            metadata = header["metadata"]
-            encryption = header["encryption"]
-            place = f"arn:aws:s3:::{header['bucket']}/{header['key']}"
-        except (ValueError, KeyError, TypeError, RecursionError):
-            raise ObjectDamaged("the object's header cannot be read") from None
-        if not _is_text_map(metadata):
-            raise ObjectDamaged("the object's metadata is not a map of texts")
-        body = data[end:] if encryption is None else self._decrypt(data[:end], data[end:], encryption, place)
-        return StoredObject(body, {name.lower(): value for name, value in metadata.items()})
+        header = _read_header(data)
+        body = data[header.size :]
+        if header.encryption is not None:
+            body = self._decrypt(header, data[: header.size], body, path)
+        return StoredObject(body, {name.lower(): text for name, text in header.metadata.items()})
 
-    def _decrypt(self, header: bytes, ciphertext: bytes, encryption: Any, place: str) -> bytes:
+    def _decrypt(self, header: _Header, associated: bytes, ciphertext: bytes, path: Path) -> bytes:
         """The data key is wrapped under the storage key; both layers are bound to the object's place and header."""
+        data_key = self._unwrap(header)
+        if data_key is None and not self._opens_any(path):
+            raise CouldNotRead("the storage key does not fit")
+        try:
+            return AESGCM(data_key or b"").decrypt(_base64(header.encryption["nonce"]), ciphertext, associated)
+        except (KeyError, TypeError, ValueError, InvalidTag):
+            raise ObjectDamaged("it does not decrypt: it was altered") from None
+
+    def _unwrap(self, header: _Header) -> bytes | None:
+        """The object's data key; None if it does not come out with this storage key."""
         if self._storage_key is None:
             raise CouldNotRead("it is encrypted, and no storage key was given")
         try:
-            if encryption["algorithm"] != "AES-256-GCM":
-                raise ObjectDamaged("the object's encryption is not AES-256-GCM")
-            wrapped = base64.b64decode(encryption["wrapped_key"], validate=True)
-            nonce = base64.b64decode(encryption["nonce"], validate=True)
-        except (KeyError, TypeError, ValueError):
-            raise ObjectDamaged("the object's encryption header cannot be read") from None
-        context = json.dumps({"aws:s3:arn": place}, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+            wrapped = _base64(header.encryption["wrapped_key"])
+            context = header.encryption.get("context", {"aws:s3:arn": f"arn:aws:s3:::{header.bucket}/{header.key}"})
+            canonical = json.dumps(context, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+            return self._storage_key.decrypt(wrapped[:_NONCE_BYTES], wrapped[_NONCE_BYTES:], canonical)
+        except (AttributeError, KeyError, TypeError, ValueError, InvalidTag):
+            return None
+
+    def _opens_any(self, damaged: Path) -> bool:
+        """Whether the storage key opens another object: then it is the right key, and this object was altered."""
+        if not self._key_fits:
+            others = (path for path in self._root.glob("**/*.json.gz") if path != damaged)
+            self._key_fits = any(map(self._opens, islice(others, _PROBES)))
+        return self._key_fits
+
+    def _opens(self, path: Path) -> bool:
         try:
-            data_key = self._storage_key.decrypt(wrapped[:_NONCE_BYTES], wrapped[_NONCE_BYTES:], context)
-            return AESGCM(data_key).decrypt(nonce, ciphertext, header)
-        except (InvalidTag, ValueError):
-            raise ObjectDamaged("it cannot be decrypted with this storage key") from None
+            header = _read_header(_read(path))
+            return header.encryption is not None and self._unwrap(header) is not None
+        except (ObjectMissing, ObjectDamaged, CouldNotRead):
+            return False
+
+
+class _Header(NamedTuple):
+    """What the first two lines say, and how many bytes they are."""
+
+    bucket: str
+    key: str
+    metadata: Mapping[str, str]
+    encryption: Any
+    size: int
+
+
+def _read_header(data: bytes) -> _Header:
+    size = data.find(b"\n", len(MAGIC), _MAX_HEADER) + 1
+    try:
+        fields = json.loads(data[len(MAGIC) : size].decode("utf-8"))
+        header = _Header(fields["bucket"], fields["key"], fields["metadata"], fields["encryption"], size)
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise ObjectDamaged("its header cannot be read") from None
+    if not _is_text_map(header.metadata):
+        raise ObjectDamaged("its metadata is not a map of texts")
+    return header
+
+
+def _base64(text: str) -> bytes:
+    return base64.b64decode(text, validate=True)
 
 
 def _is_safe(part: str) -> bool:
     """Whether a part of a key names something inside its folder."""
-    return part not in {"", ".", ".."} and "\0" not in part and "\\" not in part
+    return part not in {"", ".", ".."} and "\0" not in part
 
 
 def _is_text_map(value: Any) -> bool:
@@ -132,6 +174,8 @@ def _read(path: Path) -> bytes:
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
         raise ObjectMissing(str(path)) from None
     except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise ObjectMissing(str(path)) from None
         raise CouldNotRead(error.strerror or str(error)) from None
 
 

@@ -1,0 +1,146 @@
+import json
+
+import pytest
+
+from opentrail.evidence import (
+    Digest,
+    LogFileEntry,
+    MalformedDigest,
+    PreviousDigest,
+    parse_digest,
+    parse_time,
+    string_to_sign,
+)
+
+ENTRY = LogFileEntry("logs", "k1", "a" * 64, parse_time("2026-03-01T09:00:00Z"), parse_time("2026-03-01T09:10:00Z"))
+LATE = LogFileEntry("logs", "k2", "b" * 64, parse_time("2026-03-01T07:00:00Z"), parse_time("2026-03-01T08:00:00Z"))
+PREVIOUS = PreviousDigest("old", "d0", "c" * 64, "ab" * 256)
+DIGEST = Digest(
+    "111122223333",
+    parse_time("2026-03-01T09:01:31Z"),
+    parse_time("2026-03-01T10:01:31Z"),
+    "logs",
+    "d1",
+    "f" * 32,
+    (ENTRY, LATE),
+    PREVIOUS,
+)
+
+DOCUMENTED = [
+    ("awsAccountId", "111122223333"),
+    ("digestStartTime", "2026-03-01T09:01:31Z"),
+    ("digestEndTime", "2026-03-01T10:01:31Z"),
+    ("digestS3Bucket", "logs"),
+    ("digestS3Object", "d1"),
+    ("digestPublicKeyFingerprint", "f" * 32),
+    ("digestSignatureAlgorithm", "SHA256withRSA"),
+    ("newestEventTime", "2026-03-01T09:10:00Z"),
+    ("oldestEventTime", "2026-03-01T07:00:00Z"),
+    ("previousDigestS3Bucket", "old"),
+    ("previousDigestS3Object", "d0"),
+    ("previousDigestHashValue", "c" * 64),
+    ("previousDigestHashAlgorithm", "SHA-256"),
+    ("previousDigestSignature", "ab" * 256),
+]
+
+
+def test_all_documented_fields_are_written_in_their_order():
+    fields = json.loads(DIGEST.to_bytes())
+    assert list(fields.items())[:-1] == DOCUMENTED
+    assert list(fields)[-1] == "logFiles"
+    assert list(fields["logFiles"][0].items()) == [
+        ("s3Bucket", "logs"),
+        ("s3Object", "k1"),
+        ("hashValue", "a" * 64),
+        ("hashAlgorithm", "SHA-256"),
+        ("newestEventTime", "2026-03-01T09:10:00Z"),
+        ("oldestEventTime", "2026-03-01T09:00:00Z"),
+    ]
+
+
+def test_an_empty_starting_digest_has_every_field():
+    empty = Digest("111122223333", 0, 3600, "logs", "d1", "f" * 32, (), None)
+    fields = json.loads(empty.to_bytes())
+    assert list(fields) == [*dict(DOCUMENTED), "logFiles"]
+    assert {name for name, value in fields.items() if value is None} == {
+        "newestEventTime",
+        "oldestEventTime",
+        "previousDigestS3Bucket",
+        "previousDigestS3Object",
+        "previousDigestHashValue",
+        "previousDigestHashAlgorithm",
+        "previousDigestSignature",
+    }
+    assert fields["logFiles"] == []
+    assert parse_digest(empty.to_bytes()) == empty
+
+
+def test_unknown_fields_are_kept_in_the_digest_and_in_its_entries():
+    fields = json.loads(DIGEST.to_bytes())
+    fields["merkleRoot"] = {"a": [1, None]}
+    fields["logFiles"][1]["events"] = 7
+    parsed = parse_digest(json.dumps(fields).encode())
+    assert parsed.extra == {"merkleRoot": {"a": [1, None]}}
+    assert [entry.extra for entry in parsed.log_files] == [{}, {"events": 7}]
+    assert json.loads(parsed.to_bytes()) == fields
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "digestSignatureAlgorithm",
+        "newestEventTime",
+        "oldestEventTime",
+        "previousDigestHashAlgorithm",
+    ],
+)
+def test_what_only_repeats_may_be_missing(name):
+    fields = json.loads(DIGEST.to_bytes())
+    del fields[name]
+    assert parse_digest(json.dumps(fields).encode()) == DIGEST
+
+
+@pytest.mark.parametrize("value", [None, []])
+def test_log_files_may_be_null_or_empty(value):
+    fields = json.loads(DIGEST.to_bytes()) | {"logFiles": value}
+    assert parse_digest(json.dumps(fields).encode()).log_files == ()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "awsAccountId",
+        "digestStartTime",
+        "digestEndTime",
+        "digestS3Bucket",
+        "digestS3Object",
+        "digestPublicKeyFingerprint",
+        "previousDigestS3Bucket",
+        "previousDigestS3Object",
+        "previousDigestHashValue",
+        "previousDigestSignature",
+        "logFiles",
+    ],
+)
+def test_what_evidence_rests_on_may_not_be_missing(name):
+    fields = json.loads(DIGEST.to_bytes())
+    del fields[name]
+    with pytest.raises(MalformedDigest):
+        parse_digest(json.dumps(fields).encode())
+
+
+@pytest.mark.parametrize("name", ["s3Bucket", "s3Object", "hashValue"])
+def test_what_a_log_file_is_known_by_may_not_be_missing(name):
+    fields = json.loads(DIGEST.to_bytes())
+    del fields["logFiles"][0][name]
+    with pytest.raises(MalformedDigest):
+        parse_digest(json.dumps(fields).encode())
+
+
+def test_the_string_to_sign_has_four_lines_and_no_end_of_line():
+    text = string_to_sign("2026-03-01T10:01:31Z", "logs", "d1", "c" * 64, "ab")
+    assert text == b"2026-03-01T10:01:31Z\nlogs/d1\n" + b"c" * 64 + b"\nab"
+
+
+def test_a_starting_digest_signs_the_word_null():
+    assert string_to_sign("t", "b", "k", "h", None) == b"t\nb/k\nh\nnull"
