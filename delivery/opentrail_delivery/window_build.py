@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from opentrail.events.batch import EventBatch, EventGroup, MalformedBatch, SelectorClass, attributes_of, split
-from opentrail.evidence.log_file import Codec, LogFile, Segment, assemble, make_segment
+from opentrail.evidence.log_file import Codec, LogFile, Segment, assemble
 from opentrail.trails.configuration import ConfigurationHistory
 from opentrail_backends.event_bus.batches import unpack
 from opentrail_backends.event_bus.port import Message
@@ -20,8 +20,8 @@ from opentrail_delivery.routing import Router, Target
 
 _SHARING_PAYS_FROM = 64 * 1024
 """Below this many bytes of an account, one segment per file compresses better than shared ones (measured)."""
-_SEGMENT_BYTES = 8 * 1024 * 1024
-"""Segments are cut at this size, so that files can be filled up to their limit."""
+_SEGMENT_BYTES = 1024 * 1024
+"""Segments are cut at this size: deflated and hashed while they lie in the processor's cache."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +173,7 @@ def _files_of_account(account_id: str, window: _AccountWindow, file_bytes: int, 
     for _, _, runs in plans:
         for run in runs:
             if id(run) not in segments:
-                segments[id(run)] = make_segment([group.records for group in run.groups], codec)
+                segments[id(run)] = Segment([group.records for group in run.groups])
     log_files = assemble([[segments[id(run)] for run in runs] for _, _, runs in plans], codec)
     return [
         _built(target, account_id, part, log_file, [group for run in runs for group in run.groups])

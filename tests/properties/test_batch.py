@@ -14,8 +14,6 @@ from opentrail.events.batch import (
     MalformedBatch,
     SelectorClass,
     attributes_of,
-    decode_batch,
-    encode_batch,
     group_of,
     numbers_of,
     ranges_of,
@@ -24,6 +22,7 @@ from opentrail.events.batch import (
     split,
     times_of,
 )
+from opentrail.events.batch_encoding import decode_batch, encode_batch
 from opentrail_backends.event_bus.batches import MAX_BATCH_BYTES, NewerFormat, pack, peek, unpack
 
 texts = st.text(max_size=20)

@@ -8,7 +8,8 @@ from collections import Counter
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from opentrail.events.batch import decode_batch, encode_batch, record_views
+from opentrail.events.batch import record_views
+from opentrail.events.batch_encoding import decode_batch, encode_batch
 from opentrail.events.grouping import group_records
 from opentrail.events.record import CheckedRecord, Rejection, RejectionCode, check_record
 

@@ -19,7 +19,8 @@ from typing import NamedTuple
 
 import zstandard
 
-from opentrail.events.batch import FORMAT_VERSION, EventBatch, MalformedBatch, decode_batch, encode_batch
+from opentrail.events.batch import FORMAT_VERSION, EventBatch, MalformedBatch
+from opentrail.events.batch_encoding import decode_batch, encode_batch
 
 __all__ = ["MAX_BATCH_BYTES", "BatchHeader", "MalformedBatch", "NewerFormat", "pack", "peek", "unpack"]
 

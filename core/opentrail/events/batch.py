@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
 
 import msgspec
 
@@ -25,8 +24,6 @@ __all__ = [
     "MalformedBatch",
     "SelectorClass",
     "attributes_of",
-    "decode_batch",
-    "encode_batch",
     "group_of",
     "lengths_of",
     "numbers_of",
@@ -45,8 +42,7 @@ class MalformedBatch(ValueError):
     """The bytes are no event batch of this format: its reader treats them as poison (design, step 2)."""
 
 
-@dataclass(frozen=True, slots=True)
-class EventGroup:
+class EventGroup(msgspec.Struct, frozen=True, gc=False):
     """The events of one selector class in a batch.
 
     `records` are the JSON texts joined by a comma. `lengths` (uint32 little-endian, bytes of each text)
@@ -92,72 +88,8 @@ class EventBatch:
         return iter(self.groups)
 
 
-class _WireGroup(msgspec.Struct, array_like=True, gc=False):
-    """`EventGroup` as msgpack holds it."""
-
-    selector_class: SelectorClass
-    count: int
-    oldest: int
-    newest: int
-    records: memoryview
-    lengths: memoryview
-    times: memoryview
-    attributes: memoryview
-    numbers: memoryview
-
-
-class _WireBatch(msgspec.Struct, array_like=True, gc=False):
-    """`EventBatch` as msgpack holds it."""
-
-    account_id: str
-    region: str
-    client_id: bytes
-    number_ranges: list[tuple[int, int]]
-    groups: list[_WireGroup]
-
-
 _encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(_WireBatch)
 _attributes_decoder = msgspec.msgpack.Decoder(list[EventAttributes])
-
-
-def encode_batch(batch: EventBatch) -> bytes:
-    """The batch as msgpack. Equal batches give equal bytes; `decode_batch` reads them."""
-    groups = [
-        (g.selector_class, g.count, g.oldest, g.newest, g.records, g.lengths, g.times, g.attributes, g.numbers)
-        for g in batch.groups
-    ]
-    return _encoder.encode((batch.account_id, batch.region, batch.client_id, batch.number_ranges, groups))
-
-
-def decode_batch(data: bytes | memoryview) -> EventBatch:
-    """Reads what `encode_batch` wrote, without copying: records and columns are views of `data`.
-
-    Counts, lengths, times and numbers are checked against each other; the JSON texts are not read, and
-    the attributes only by `attributes_of`. Raises MalformedBatch.
-    """
-    try:
-        wire = _decoder.decode(data)
-    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-        raise MalformedBatch(f"not an event batch: {error}") from error
-    for group in wire.groups:
-        _check_group(group)
-    _check_numbers(wire)
-    groups = [
-        EventGroup(
-            selector_class=g.selector_class,
-            count=g.count,
-            records=g.records,
-            oldest=g.oldest,
-            newest=g.newest,
-            lengths=g.lengths,
-            times=g.times,
-            attributes=g.attributes,
-            numbers=g.numbers,
-        )
-        for g in wire.groups
-    ]
-    return EventBatch(wire.account_id, wire.region, groups, wire.client_id, wire.number_ranges)
 
 
 def lengths_of(group: EventGroup) -> Sequence[int]:
@@ -187,10 +119,10 @@ def attributes_of(group: EventGroup) -> list[EventAttributes]:
 
 
 def record_views(group: EventGroup) -> Iterator[memoryview]:
-    """The JSON text of each record, as a view."""
+    """The JSON text of each record, as a view. Raises MalformedBatch."""
     records = memoryview(group.records)
     start = 0
-    for length in lengths_of(group):
+    for length in _checked_lengths(group):
         yield records[start : start + length]
         start += length + 1
 
@@ -222,7 +154,7 @@ def split(group: EventGroup, max_bytes: int) -> Iterator[EventGroup]:
     if len(group.records) <= max_bytes:
         yield group
         return
-    lengths, times = lengths_of(group), times_of(group)
+    lengths, times = _checked_lengths(group), times_of(group)
     attributes = attributes_of(group) if group.attributes else ()
     first = start = end = 0
     for index, length in enumerate(lengths):
@@ -266,6 +198,13 @@ def ranges_of(numbers: Iterable[int]) -> list[tuple[int, int]]:
     return ranges
 
 
+def _checked_lengths(group: EventGroup) -> Sequence[int]:
+    lengths = lengths_of(group)
+    if sum(lengths) + group.count - 1 != len(group.records):
+        raise MalformedBatch("the lengths of records do not add up to their group's bytes")
+    return lengths
+
+
 def _piece(
     group: EventGroup,
     times: Sequence[int],
@@ -288,29 +227,3 @@ def _piece(
         attributes=_encoder.encode(attributes[first:last]) if attributes else b"",
         numbers=numbers[8 * first : 8 * last] if numbers else b"",
     )
-
-
-def _check_group(group: _WireGroup) -> None:
-    count = group.count
-    if count < 1 or len(group.lengths) != 4 * count or len(group.times) != 8 * count:
-        raise MalformedBatch(f"a group of {count} events has columns of another size")
-    if len(group.numbers) not in (0, 8 * count):
-        raise MalformedBatch(f"a group of {count} events has numbers of another size")
-    if sum(unpacked("I", group.lengths)) + count - 1 != len(group.records):
-        raise MalformedBatch("the lengths of records do not add up to their bytes")
-    times = unpacked("q", group.times)
-    if min(times) != group.oldest or max(times) != group.newest:
-        raise MalformedBatch("oldest and newest are not those of the times")
-
-
-def _check_numbers(batch: _WireBatch) -> None:
-    columns = [unpacked("Q", group.numbers) for group in batch.groups if len(group.numbers)]
-    numbered = bool(batch.client_id)
-    if len(batch.client_id) not in (0, 16) or len(columns) != (len(batch.groups) if numbered else 0):
-        raise MalformedBatch("either all events of a batch are numbered by one client, or none is")
-    numbers = sorted(chain.from_iterable(columns))
-    expected = (last - first + 1 for first, last in batch.number_ranges)
-    if sum(expected) != len(numbers) or any(first > last for first, last in batch.number_ranges):
-        raise MalformedBatch("the ranges of numbers are not those of the events")
-    if numbers != list(chain.from_iterable(range(first, last + 1) for first, last in batch.number_ranges)):
-        raise MalformedBatch("the ranges of numbers are not those of the events")

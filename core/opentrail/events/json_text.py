@@ -17,7 +17,9 @@ from opentrail.events.rejection import Rejected, RejectionCode
 MAX_DEPTH = 100
 """Objects and arrays within each other, the record included. Our own limit: readers of log files must cope."""
 
-_TOKENS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[\[\]{}]', re.DOTALL)
+_STRINGS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+_ONE_KIND = bytes.maketrans(b"{}", b"[]")
+_NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
@@ -35,24 +37,40 @@ def check_encoding_and_depth(raw: bytes) -> None:
             ) from None
     # Each level opens with a bracket, so few brackets mean few levels. Looking for one is quicker than counting.
     brackets = raw.count(b"{") + (raw.count(b"[") if b"[" in raw else 0)
-    if brackets > MAX_DEPTH and _depth(raw) > MAX_DEPTH:
+    if brackets > MAX_DEPTH and _is_too_deep(raw):
         raise Rejected(
             RejectionCode.NESTED_TOO_DEEP, f"The record has more than {MAX_DEPTH} objects and arrays within each other."
         )
 
 
-def duplicate_key(raw: bytes) -> str | None:
-    """The first key that the JSON object `raw` has twice, nested objects not counted. `raw` has been checked.
+def unique_members(raw: bytes) -> dict[str, msgspec.Raw]:
+    """The members of the JSON object `raw`, which has been decoded once. Raises Rejected if a key comes twice.
 
-    Compact JSON is as long as its distinct keys and values with the signs between them, and any repeated
-    member, space or escape in a key makes it longer. So if the lengths add up, no key comes twice.
+    Objects inside are not looked into.
     """
     members = _members.decode(raw)
-    signs = 4 * len(members) + 1  # two quotes, a colon and a comma for each; two braces, and one comma less
-    if len("".join(members)) + len(b"".join(members.values())) + signs == len(raw):
-        return None
+    if _is_compact(raw, members) or _is_spaced(raw, members):
+        return members
     counts = Counter(key for key, _ in _pairs(raw.decode()))
-    return next((key for key, count in counts.items() if count > 1), None)
+    for key, count in counts.items():
+        if count > 1:
+            raise Rejected(RejectionCode.DUPLICATE_KEY, f"The key {key[:100]!r} comes twice in one object.")
+    return members
+
+
+def _is_compact(raw: bytes, members: dict[str, msgspec.Raw]) -> bool:
+    """Whether `raw` is as long as its distinct keys and values with the signs between them.
+
+    A repeated member, a space or an escape in a key would make it longer.
+    """
+    signs = 4 * len(members) + 1  # two quotes, a colon and a comma for each; two braces, and one comma less
+    return len("".join(members)) + len(b"".join(members.values())) + signs == len(raw)
+
+
+def _is_spaced(raw: bytes, members: dict[str, msgspec.Raw]) -> bool:
+    """Whether `raw` is what Python's json module makes of the distinct members by default."""
+    texts = [b'"%b": %b' % (key.encode(), value) for key, value in members.items()]
+    return raw == b"{%b}" % b", ".join(texts)
 
 
 def reject_unreadable(raw: bytes, error: Exception) -> NoReturn:
@@ -70,17 +88,10 @@ def reject_unreadable(raw: bytes, error: Exception) -> NoReturn:
         raise _malformed(error)
     if not isinstance(record, _Pairs):
         raise Rejected(RejectionCode.NOT_AN_OBJECT, "The record is not a JSON object.")
-    key = duplicate_key(raw)
-    if key is not None:
-        reject_duplicate(key)
+    unique_members(raw)
     if "`$.eventTime`" in str(error):
         raise Rejected(RejectionCode.INVALID_EVENT_TIME, "eventTime is not a string.")
     raise Rejected(RejectionCode.INVALID_FIELD, f"A field has the wrong type: {error}.")
-
-
-def reject_duplicate(key: str) -> NoReturn:
-    """Raises Rejected for a key that comes twice: readers would not agree on its value."""
-    raise Rejected(RejectionCode.DUPLICATE_KEY, f"The key {key[:100]!r} comes twice in one object.")
 
 
 def _malformed(error: Exception) -> Rejected:
@@ -101,14 +112,12 @@ def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
 
 
-def _depth(raw: bytes) -> int:
-    """The deepest level, brackets in strings not counted."""
-    depth = deepest = 0
-    for token in _TOKENS.finditer(raw):
-        sign = raw[token.start()]
-        if sign in b"[{":
-            depth += 1
-            deepest = max(deepest, depth)
-        elif sign in b"]}":
-            depth -= 1
-    return deepest
+def _is_too_deep(raw: bytes) -> bool:
+    """Whether brackets outside of strings are nested deeper than MAX_DEPTH. Unbalanced ones are left to the decoder."""
+    brackets = _STRINGS.sub(b"", raw).translate(_ONE_KIND, _NO_BRACKETS)
+    for _ in range(MAX_DEPTH):
+        outer = brackets.replace(b"[]", b"")  # takes away the innermost level
+        if not outer or len(outer) == len(brackets):
+            return False
+        brackets = outer
+    return True

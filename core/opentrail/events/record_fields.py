@@ -13,7 +13,7 @@ from typing import NamedTuple
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
-from opentrail.events.json_text import duplicate_key, reject_duplicate, reject_unreadable
+from opentrail.events.json_text import reject_unreadable, unique_members
 from opentrail.events.rejection import Rejected, RejectionCode
 
 ABSENT = Raw(b"")
@@ -99,8 +99,7 @@ class _UserIdentityFields(Struct, gc=False):
 _record_decoder = msgspec.json.Decoder(RecordFields)
 _record_encoder = msgspec.json.Encoder()
 _identity_decoder = msgspec.json.Decoder(_UserIdentityFields | None)
-_elements_decoder = msgspec.json.Decoder(list[Raw])
-_raw_resources = msgspec.json.Decoder(dict[str, Raw])
+_elements_decoder = msgspec.json.Decoder(list[Raw] | None)
 
 
 def read_fields(raw: bytes) -> RecordFields:
@@ -133,9 +132,7 @@ def _read_identity(raw: bytes) -> UserIdentity:
         raise Rejected(RejectionCode.INVALID_FIELD, f"userIdentity is not as CloudTrail has it: {reason}.") from None
     if identity is None:
         return UserIdentity()
-    key = duplicate_key(raw)
-    if key is not None:
-        reject_duplicate(key)
+    unique_members(raw)
     return UserIdentity(identity.arn, identity.invokedBy)
 
 
@@ -145,11 +142,6 @@ _remembered_identity = lru_cache(maxsize=4096)(_read_identity)
 
 def _check_duplicates(raw: bytes) -> None:
     """The exact check of the record's top and of each of its resources."""
-    key = duplicate_key(raw)
-    if key is not None:
-        reject_duplicate(key)
-    resources = _raw_resources.decode(raw).get("resources")
-    for element in _elements_decoder.decode(resources) if resources and bytes(resources) != b"null" else ():
-        key = duplicate_key(bytes(element))
-        if key is not None:
-            reject_duplicate(key)
+    resources = unique_members(raw).get("resources")
+    for element in (_elements_decoder.decode(resources) or ()) if resources is not None else ():
+        unique_members(bytes(element))

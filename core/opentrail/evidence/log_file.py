@@ -11,7 +11,8 @@ from __future__ import annotations
 import hashlib
 import struct
 import zlib
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -40,17 +41,32 @@ STANDARD_CODEC = Codec(_deflate, zlib.crc32)
 """The standard library's zlib."""
 
 
-class Segment(NamedTuple):
-    """Records joined by commas, as text and deflated."""
+class Segment:
+    """Runs of records, joined by commas and deflated when the first file takes them in."""
 
-    records: bytes
-    deflated: bytes
+    __slots__ = ("_deflated", "_records")
 
+    def __init__(self, records: Sequence[bytes | memoryview]) -> None:
+        self._records = records
+        self._deflated: bytes | None = None
 
-def make_segment(records: Iterable[bytes | memoryview], codec: Codec = STANDARD_CODEC) -> Segment:
-    """Joins runs of records by commas and deflates them in one go."""
-    joined = b",".join(records)
-    return Segment(joined, codec.deflate(joined))
+    def text(self) -> bytes:
+        """The runs with commas between them."""
+        if len(self._records) != 1 or not isinstance(self._records[0], bytes):
+            self._records = [b",".join(self._records)]
+        text = self._records[0]
+        assert isinstance(text, bytes)
+        return text
+
+    def deflated(self, codec: Codec) -> bytes:
+        """The text, deflated once."""
+        if self._deflated is None:
+            self._deflated = codec.deflate(self.text())
+        return self._deflated
+
+    def forget_text(self) -> None:
+        """Frees the text when no file needs to hash it any more; the next segment then takes its place in memory."""
+        self._records = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +88,12 @@ def assemble(files: Sequence[Sequence[Segment]], codec: Codec = STANDARD_CODEC) 
     that most files want first. A file without segments is `{"Records":[]}`.
     """
     states: dict[tuple[int, ...], _State] = {(): _opening_state(codec)}
-    return [_close(_state_of(segments, states, codec), segments, codec) for segments in files]
+    paths = [tuple(map(id, segments)) for segments in files]
+    uses = Counter(path[count] for path, count in {(path[: n + 1], n) for path in paths for n in range(len(path))})
+    return [
+        _close(_state_of(segments, path, states, uses, codec), segments, codec)
+        for segments, path in zip(files, paths, strict=True)
+    ]
 
 
 def read_log_file(body: bytes, max_size: int | None = None) -> bytes:
@@ -120,17 +141,28 @@ def _opening_state(codec: Codec) -> _State:
     return _State(hashlib.sha256(_OPENING), codec.crc32(_OPENING, 0), len(_OPENING))
 
 
-def _state_of(segments: Sequence[Segment], states: dict[tuple[int, ...], _State], codec: Codec) -> _State:
-    path = tuple(map(id, segments))
+def _state_of(
+    segments: Sequence[Segment],
+    path: tuple[int, ...],
+    states: dict[tuple[int, ...], _State],
+    uses: Counter[int],
+    codec: Codec,
+) -> _State:
+    """The state after a file's segments, from the longest beginning that another file has hashed already."""
     known = len(path)
     while path[:known] not in states:
         known -= 1
     state = states[path[:known]]
     for count in range(known, len(path)):
+        segment = segments[count]
+        # Deflating and hashing one right after the other finds the text in the processor's cache.
+        segment.deflated(codec)
         if count:
             state = _add(state, b",", codec)
-        state = _add(state, segments[count].records, codec)
-        states[path[: count + 1]] = state
+        state = states[path[: count + 1]] = _add(state, segment.text(), codec)
+        uses[path[count]] -= 1
+        if not uses[path[count]]:
+            segment.forget_text()
     return state
 
 
@@ -146,6 +178,6 @@ def _close(state: _State, segments: Sequence[Segment], codec: Codec) -> LogFile:
     for count, segment in enumerate(segments):
         if count:
             parts.append(_COMMA_BLOCK)
-        parts.append(segment.deflated)
+        parts.append(segment.deflated(codec))
     parts += [_CLOSING_BLOCK, struct.pack("<II", end.crc & 0xFFFFFFFF, end.size & 0xFFFFFFFF)]
     return LogFile(b"".join(parts), end.sha256.hexdigest(), end.size)

@@ -1,8 +1,7 @@
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from opentrail.events.batch import (
     EventAttributes,
@@ -11,8 +10,6 @@ from opentrail.events.batch import (
     MalformedBatch,
     SelectorClass,
     attributes_of,
-    decode_batch,
-    encode_batch,
     group_of,
     lengths_of,
     numbers_of,
@@ -22,6 +19,7 @@ from opentrail.events.batch import (
     split,
     times_of,
 )
+from opentrail.events.batch_encoding import decode_batch, encode_batch
 
 DATA = SelectorClass("Data", "s3.amazonaws.com", "GetObject", "AwsApiCall", True, ("AWS::S3::Object",))
 RECORDS = [b'{"a":1}', b"{}", b'{"b":"two"}', b'{"c":[]}']

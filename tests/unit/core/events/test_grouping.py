@@ -2,16 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from opentrail.events.batch import (
-    EventAttributes,
-    SelectorClass,
-    attributes_of,
-    decode_batch,
-    encode_batch,
-    numbers_of,
-    record_views,
-    times_of,
-)
+from opentrail.events.batch import EventAttributes, SelectorClass, attributes_of, numbers_of, record_views, times_of
+from opentrail.events.batch_encoding import decode_batch, encode_batch
 from opentrail.events.grouping import group_records
 from opentrail.events.record import CheckedRecord
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from opentrail.events.batch import decode_batch, encode_batch, record_views
+from opentrail.events.batch import record_views
+from opentrail.events.batch_encoding import decode_batch, encode_batch
 from opentrail.events.grouping import group_records
 from opentrail.events.record import CheckedRecord, Rejection, RejectionCode, check_record
 from opentrail.trails.event_selectors import Decision, EventSelectors, decide
