@@ -69,8 +69,8 @@ def encode_batch(batch: EventBatch) -> bytes:
 def decode_batch(data: bytes | memoryview) -> EventBatch:
     """Reads what `encode_batch` wrote, without copying: records and columns are views of `data`.
 
-    What the batch says as a whole is checked; a group whose records are not as long as its lengths say is found
-    by `record_views` and `split`. The JSON texts are not read, the attributes by `attributes_of`. Raises MalformedBatch.
+    What the batch says as a whole is checked. A group whose records are not as long as its lengths say is found by
+    `record_views` and `split`, broken attributes by `attributes_of`; the JSON texts are not read. Raises MalformedBatch.
     """
     try:
         wire = _decoder.decode(data)
@@ -85,7 +85,7 @@ def _groups(wire: _WireBatch) -> list[EventGroup]:
     count = sum([group.count for group in wire.groups])
     if len(wire.lengths) != 4 * count or len(wire.times) != 8 * count:
         raise MalformedBatch(f"the columns of {count} events have another size")
-    if any([group.count < 1 or group.size < 0 for group in wire.groups]):
+    if any(group.count < 1 or group.size < 0 for group in wire.groups):
         raise MalformedBatch("a group has at least one event")
     gaps = count - bool(wire.groups)
     sizes = sum([group.size + 1 for group in wire.groups]) - bool(wire.groups)
