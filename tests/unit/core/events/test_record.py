@@ -280,6 +280,18 @@ def test_too_deep(inside):
     assert code(text(FULL)[:-1] + b',"x":' + inside.encode() + b"}") is RejectionCode.NESTED_TOO_DEEP
 
 
+@pytest.mark.parametrize(("levels", "too_deep"), [(99, False), (100, True)])
+@pytest.mark.parametrize("beside", ["", '"]]}\\"[[{{",', '{"}":[]},' * 200, "[[[[]]],[]]," * 50])
+@pytest.mark.parametrize(("opening", "closing"), [("[", "]"), ('{"a":', "}"), ('[{"[":', "}]")])
+def test_levels_are_counted_exactly_among_other_brackets(opening, closing, beside, levels, too_deep):
+    # The record is a level, the array around is one, and so is each bracket of the opening.
+    times, rest = divmod(levels - 1, len(closing))
+    innermost = f"{opening * times}{'[' * rest}1{']' * rest}{closing * times}"
+    result = checked(text(FULL)[:-1] + f',"x":[{beside}{innermost}]}}'.encode())
+    assert isinstance(result, Rejection) is too_deep
+    assert not too_deep or result.code is RejectionCode.NESTED_TOO_DEEP
+
+
 @pytest.mark.parametrize("name", [*FULL, "unknown", "größe"])
 def test_a_key_that_comes_twice(name):
     member = text({name: FULL.get(name, 1)})[1:-1]
