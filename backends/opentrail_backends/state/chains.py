@@ -19,6 +19,7 @@ _file = tables.file
 _digest = tables.digest
 
 _IDENTITY = ["incarnation", "logging_session", "account_id", "region"]
+_LINE = (_chain.c.incarnation, _chain.c.account_id, _chain.c.region)  # has one chain per logging session
 
 _NEXT_END = case((_chain.c.next_end > _place.c.last_stamp, _chain.c.next_end), else_=_place.c.last_stamp + 1)
 """When a digest is due: above every stamp of the place, also those that another chain used since."""
@@ -68,14 +69,12 @@ class SqlChains:
         """Every chain that has not ended, and of the others the newest session per (incarnation, account, region)."""
         newer = tables.chain.alias("newer")
         newer_session = select(newer.c.id).where(
-            newer.c.incarnation == _chain.c.incarnation,
-            newer.c.account_id == _chain.c.account_id,
-            newer.c.region == _chain.c.region,
+            *(newer.c[column.name] == column for column in _LINE),
             newer.c.logging_session > _chain.c.logging_session,
         )
         query = _chains().where(or_(_chain.c.ended.is_(False), ~newer_session.exists()))
         with self._transactions.reading() as connection:
-            rows = connection.execute(query.order_by(*(_chain.c[name] for name in _IDENTITY))).mappings()
+            rows = connection.execute(query.order_by(*_LINE, _chain.c.logging_session)).mappings()
             return [Chain(**row) for row in rows]
 
     def undigested(self, chain: Chain, before_seconds: int) -> Sequence[DeliveredFile]:

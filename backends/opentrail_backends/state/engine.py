@@ -41,8 +41,8 @@ class Transactions:
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """A transaction that only reads."""
-        with _translated(), self.engine.connect() as connection, connection.begin():
+        """A transaction that only reads; it is rolled back at its end."""
+        with _translated(), self.engine.connect() as connection:
             yield connection
 
     @contextmanager
@@ -77,15 +77,20 @@ def make_engine(url: str) -> Engine:
     """An engine for one of the supported URLs. Makes no connection. Raises StateError."""
     try:
         parsed = make_url(url)
-        if parsed.drivername in {"sqlite", "sqlite+pysqlite"}:
-            path = parsed.database or ":memory:"
-            return _sqlite_in_memory(url) if path == ":memory:" else _sqlite_file(url, path)
-        if parsed.drivername == "postgresql+psycopg":
+    except (ArgumentError, ValueError):
+        # Without the parser's own words: what it could not read may be a part of the password.
+        raise StateError(
+            "The state store's URL cannot be read: it is sqlite:///file, sqlite:// or "
+            "postgresql+psycopg://user:password@host:port/name, special characters percent-encoded."
+        ) from None
+    if parsed.drivername in {"sqlite", "sqlite+pysqlite"}:
+        path = parsed.database or ":memory:"
+        return _sqlite_in_memory(url) if path == ":memory:" else _sqlite_file(url, path)
+    if parsed.drivername == "postgresql+psycopg":
+        try:
             return _postgresql(url)
-    except ArgumentError as error:
-        raise StateError(f"The state store's URL cannot be read: {error}") from error
-    except ModuleNotFoundError as error:
-        raise StateError(f"The state store needs {error.name}: install opentrail[postgresql]") from error
+        except ModuleNotFoundError as error:
+            raise StateError(f"The state store needs {error.name}: install opentrail[postgresql]") from error
     raise StateError(
         f"A state store of the kind {parsed.drivername!r} is not supported: "
         "use sqlite:///file, sqlite:// or postgresql+psycopg://…"

@@ -71,7 +71,10 @@ class ConfigurationStore(Protocol):
         ...
 
     def add_token(self, token_hash: bytes, account_id: str, name: str, expires_at: int | None = None) -> None:
-        """Keeps the SHA-256 of a producer's bearer token; the token itself is never kept. Idempotent by hash."""
+        """Keeps the SHA-256 of a producer's bearer token, never the token itself.
+
+        The same hash again replaces account, name and end. Raises ValueError on what is no SHA-256.
+        """
         ...
 
     def account_of_token(self, token_hash: bytes) -> str | None:
@@ -83,11 +86,14 @@ class ConfigurationStore(Protocol):
         ...
 
     def put_access_key(self, key: AccessKey) -> None:
-        """Keeps an access key, its secret encrypted. Idempotent by id."""
+        """Keeps an access key, its secret encrypted; the same id again replaces the rest.
+
+        Raises StateError if the store was opened without a secret key.
+        """
         ...
 
     def access_key(self, access_key_id: str) -> AccessKey | None:
-        """An access key with its secret."""
+        """An access key with its secret. Raises StateError if the secret key is not the one it was kept under."""
         ...
 
 
@@ -159,7 +165,7 @@ class Ledger(Protocol):
     """What delivery has promised and done."""
 
     def now(self) -> int:
-        """The store's clock, never below a time it gave before."""
+        """The store's clock, never below a time that it recorded or gave to this process."""
         ...
 
     def known_topic(self, region: str) -> KnownTopic | None:
@@ -181,18 +187,25 @@ class Ledger(Protocol):
     def write_intent(self, lease: Lease, intent: Intent) -> Lease:
         """Step 3: fixes the window's files. `intent.number` must be `lease.last_intent + 1`.
 
+        The window begins where the one before it ended (the first: at the lease's next offset), or StateError
+        is raised: no offset is left out or read twice.
         A crash after it: redo from step 4 with the same offsets. Raises LedgerLost, OutcomeUnknown.
         """
         ...
 
     def rename_file(self, lease: Lease, intent_number: int, old_key: str, new_key: str) -> None:
-        """Step 4, another object lay at the key: the file's new key is fixed before it is put. Raises LedgerLost."""
+        """Step 4, another object lay at the key: the file's new key is fixed before it is put.
+
+        Raises LedgerLost, also if the intent is not open or has no file of the old key.
+        """
         ...
 
     def deliver(self, lease: Lease, intent: Intent, parked: Collection[str] = ()) -> Lease:
         """Step 5: files delivered (but those whose object keys are parked), next offset, intent closed.
 
         Intents are delivered in their order: raises LedgerLost unless `intent.first_offset` is the next offset.
+        The files are those that the ledger holds, under the keys that it holds; a parked key that is not among
+        them raises StateError.
         A crash before it: redo step 4, the same files, then 5.
         """
         ...
@@ -227,7 +240,7 @@ class Chain:
     last_end: int
     """End of the newest digest; before the first: the start of logging."""
     next_end: int
-    """When the next digest is due."""
+    """When the next digest is due. As read from the store it lies above every stamp used under the place."""
     sequence: int = 0
     """How many digests the chain has."""
     head_bucket: str | None = None
@@ -258,6 +271,7 @@ class BuiltDigest:
 
     chain_id: str
     sequence: int
+    """1 for the chain's first digest: `chain.sequence + 1` when it is appended."""
     bucket: str
     object_key: str
     start: int
@@ -275,7 +289,7 @@ class Chains(Protocol):
     """Heads of the digest chains and the digests that wait to be put."""
 
     def now(self) -> int:
-        """The store's clock, never below a time it gave before."""
+        """The store's clock, never below a time that it recorded or gave to this process."""
         ...
 
     def ensure_chains(self, chains: Iterable[Chain]) -> None:
@@ -290,7 +304,10 @@ class Chains(Protocol):
         ...
 
     def all_chains(self) -> Sequence[Chain]:
-        """Every chain that has not ended, and the newest ended ones; for status and the configuration's follow-up."""
+        """Every chain that has not ended, and the newest logging session of each (incarnation, account, region).
+
+        For status and the configuration's follow-up; by incarnation, account, region, session.
+        """
         ...
 
     def undigested(self, chain: Chain, before_seconds: int) -> Sequence[DeliveredFile]:
@@ -300,7 +317,10 @@ class Chains(Protocol):
     def append(self, chain: Chain, digest: BuiltDigest, file_ids: Collection[int], next_end: int, ended: bool) -> bool:
         """Step 8: compare-and-swap of the head on `chain.sequence`; marks exactly these rows.
 
-        False if someone else has moved the head. A crash after it: redo 9 with the same bytes.
+        False if someone else has moved the head, or another chain of the place has used `digest.end` or a later
+        stamp: read the chain again and build again. Raises StateError if the digest does not follow the chain's
+        head in sequence and time, or if a file is not the chain's, not delivered before the digest's end, or in a
+        digest already. A crash after it: redo 9 with the same bytes.
         """
         ...
 
@@ -312,15 +332,19 @@ class Chains(Protocol):
         ...
 
     def mark_ending(self, chain_id: str) -> None:
-        """The chain gets one last digest."""
+        """The chain gets one last digest. Idempotent; raises StateError on a chain that does not exist."""
         ...
 
     def unpublished(self, limit: int) -> Sequence[BuiltDigest]:
-        """Step 9: digests that are built and not known to be put, in the order of their chains."""
+        """Step 9: digests that are built and not known to be put, each chain's in their order.
+
+        All chains' first waiting digests come before any chain's second one: a bucket that takes nothing does
+        not fill the answer.
+        """
         ...
 
     def mark_published(self, chain_id: str, sequence: int) -> None:
-        """Step 10. A crash before it: redo 9."""
+        """Step 10. A crash before it: redo 9. Idempotent; the digest's bytes are forgotten."""
         ...
 
 
@@ -346,7 +370,10 @@ class PublicKeys(Protocol):
     """Signing keys of all regions."""
 
     def add(self, key: PublicKey) -> PublicKey:
-        """Adds a key unless one of its region already covers `valid_from`; returns the one that does."""
+        """Adds a key unless one of its region already covers `valid_from`; returns the one that does.
+
+        Of processes that add at once, one wins and all get its key.
+        """
         ...
 
     def covering(self, region: str, seconds: int) -> PublicKey | None:
@@ -367,11 +394,17 @@ class StateStore(Protocol):
     public_keys: PublicKeys
 
     def migrate(self) -> None:
-        """Brings the schema to this release; safe to call from several processes at once."""
+        """Brings the schema to this release; safe to call from several processes at once.
+
+        Raises StateError on a schema that is newer than this release.
+        """
         ...
 
     def trail_status(self, incarnation: str, region: str) -> Mapping[str, Any]:
-        """Newest delivery and digest times (ms) of a trail in a region: `delivered_at`, `digest_delivered_at`."""
+        """Newest delivery and digest times (ms) of a trail in a region: `delivered_at`, `digest_delivered_at`.
+
+        None before the first.
+        """
         ...
 
     def close(self) -> None:

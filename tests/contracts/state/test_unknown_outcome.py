@@ -1,0 +1,231 @@
+"""A commit whose answer is lost: kept or not, it is reported as unknown, and never half."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from sqlalchemy import event, text
+
+from opentrail.trails.configuration import Kind
+from opentrail_backends.state.port import (
+    AccessKey,
+    Lease,
+    LedgerLost,
+    NewChange,
+    OutcomeUnknown,
+    StateError,
+    StateStore,
+)
+from tests.contracts.state.conftest import Opener
+from tests.contracts.state.samples import (
+    REGION,
+    START,
+    chain,
+    current,
+    delivered,
+    digest,
+    dump,
+    intended_file,
+    intent,
+    public_key,
+)
+from tests.contracts.state.severed import Severing
+
+OPEN = intent(1, 0, 10, intended_file("a"))
+A = "AWSLogs/a.json.gz"
+
+
+def lease_of(store: StateStore) -> Lease:
+    row = next(row for row in dump(store)["partition"] if row["number"] == 0)
+    return Lease(REGION, 0, row["epoch"], row["token"], row["last_intent"], row["next_offset"])
+
+
+def append(store: StateStore) -> bool:
+    head = current(store)
+    (file,) = store.chains.undigested(head, START + 1)
+    return store.chains.append(head, digest(head), [file.id], head.next_end + 3600, ended=False)
+
+
+WRITES: dict[str, Callable[[StateStore], Any]] = {
+    "record topic": lambda store: store.ledger.record_topic(REGION, "topic-a", 8),
+    "step 1": lambda store: store.ledger.own(REGION, 0, 0),
+    "step 3": lambda store: store.ledger.write_intent(lease_of(store), intent(2, 10, 20, intended_file("c"))),
+    "step 4": lambda store: store.ledger.rename_file(lease_of(store), 1, A, "AWSLogs/b.json.gz"),
+    "step 5": lambda store: store.ledger.deliver(lease_of(store), OPEN),
+    "step 5, parked": lambda store: store.ledger.deliver(lease_of(store), OPEN, parked=[A]),
+    "chains": lambda store: store.chains.ensure_chains([chain("chain-2", logging_session=2)]),
+    "step 8": append,
+    "ending": lambda store: store.chains.mark_ending("chain-1"),
+    "step 10": lambda store: store.chains.mark_published("published", 1),
+    "key": lambda store: store.public_keys.add(public_key("a", 1, 2)),
+    "revision": lambda store: store.configuration.apply([NewChange(Kind.TRAIL, "trail-1", {})]),
+    "token": lambda store: store.configuration.add_token(bytes(32), "111122223333", "t"),
+    "no token": lambda store: store.configuration.remove_token(b"\x01" * 32),
+    "access key": lambda store: store.configuration.put_access_key(AccessKey("AKIA", "secret")),
+}
+each_write = pytest.mark.parametrize("write", WRITES.values(), ids=WRITES.keys())
+kept_or_not = pytest.mark.parametrize("kept", [True, False], ids=["kept", "lost"])
+
+
+def prepare(store: StateStore) -> None:
+    """A store in which each of the writes has something to do."""
+    lease, _ = store.ledger.own(REGION, 0, 0)
+    store.ledger.write_intent(lease, OPEN)
+    delivered(store, ["undigested"], partition=1)
+    published = chain("published", incarnation="trail-9", place="place-9")
+    store.chains.ensure_chains([chain(), published])
+    store.chains.append(published, digest(published), [], START + 7200, ended=False)
+    store.configuration.add_token(b"\x01" * 32, "111122223333", "t")
+
+
+def lose_next_commit(store: StateStore, monkeypatch: pytest.MonkeyPatch, *, kept: bool) -> None:
+    """The connection breaks after (kept) or before the database has committed; no answer comes either way."""
+    dialect = store._transactions.engine.dialect  # type: ignore[attr-defined]
+    commit, rollback = dialect.do_commit, dialect.do_rollback
+
+    def do_commit(connection: Any) -> None:
+        monkeypatch.setattr(dialect, "do_commit", commit)
+        (commit if kept else rollback)(connection)
+        raise dialect.loaded_dbapi.OperationalError("the connection was lost")
+
+    monkeypatch.setattr(dialect, "do_commit", do_commit)
+
+
+@each_write
+@kept_or_not
+def test_an_answer_that_is_lost_is_an_unknown_outcome(
+    store: StateStore, monkeypatch: pytest.MonkeyPatch, write: Callable[[StateStore], Any], kept: bool
+) -> None:
+    prepare(store)
+    before = dump(store)
+    lose_next_commit(store, monkeypatch, kept=kept)
+
+    with pytest.raises(OutcomeUnknown, match="may have been kept"):
+        write(store)
+
+    assert (dump(store) != before) == kept
+
+
+@kept_or_not
+def test_after_an_unknown_intent_step_1_tells_what_was_kept(
+    store: StateStore, monkeypatch: pytest.MonkeyPatch, kept: bool
+) -> None:
+    lease, _ = store.ledger.own(REGION, 0, 0)
+    lose_next_commit(store, monkeypatch, kept=kept)
+    with pytest.raises(OutcomeUnknown):
+        store.ledger.write_intent(lease, OPEN)
+
+    again, open_intents = store.ledger.own(REGION, 0, 0)
+
+    assert open_intents == ([OPEN] if kept else [])
+    assert again.last_intent == (1 if kept else 0)
+    with pytest.raises(LedgerLost):
+        store.ledger.write_intent(lease, OPEN)
+
+
+@kept_or_not
+def test_after_an_unknown_delivery_each_file_is_delivered_once(
+    store: StateStore, monkeypatch: pytest.MonkeyPatch, kept: bool
+) -> None:
+    lease, _ = store.ledger.own(REGION, 0, 0)
+    lease = store.ledger.write_intent(lease, OPEN)
+    lose_next_commit(store, monkeypatch, kept=kept)
+    with pytest.raises(OutcomeUnknown):
+        store.ledger.deliver(lease, OPEN)
+
+    lease, open_intents = store.ledger.own(REGION, 0, 0)
+    for window in open_intents:
+        lease = store.ledger.deliver(lease, window)
+
+    assert lease.next_offset == 10
+    assert len(store.chains.undigested(chain(), START + 1)) == 1
+
+
+@kept_or_not
+def test_after_an_unknown_digest_its_files_are_in_one_digest(
+    store: StateStore, monkeypatch: pytest.MonkeyPatch, kept: bool
+) -> None:
+    prepare(store)
+    lose_next_commit(store, monkeypatch, kept=kept)
+    with pytest.raises(OutcomeUnknown):
+        append(store)
+
+    if not kept:
+        assert append(store)
+
+    assert current(store).sequence == 1
+    assert store.chains.undigested(current(store), START + 1) == []
+    assert [built.sequence for built in store.chains.unpublished(9) if built.chain_id == "chain-1"] == [1]
+
+
+def test_a_commit_is_unknown_also_while_a_migration_is_in_it(
+    open_store: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = open_store()
+    lose_next_commit(store, monkeypatch, kept=True)
+    with pytest.raises(OutcomeUnknown):
+        store.migrate()
+    store.migrate()
+    assert store.ledger.windows() == []
+
+
+@pytest.mark.postgresql
+@pytest.mark.parametrize("state_url", ["postgresql"], indirect=True)
+@kept_or_not
+def test_a_connection_that_is_cut_at_the_commit(state_url: str, open_store: Opener, kept: bool) -> None:
+    """On the wire: a proxy that passes the commit on (or not) and then closes both sides."""
+    watcher = open_store()
+    watcher.migrate()
+    with Severing(state_url) as proxy:
+        store = open_store(url=proxy.url)
+        lease, _ = store.ledger.own(REGION, 0, 0)
+        proxy.sever_at_commit(pass_on=kept)
+
+        with pytest.raises(OutcomeUnknown):
+            store.ledger.write_intent(lease, OPEN)
+
+        again, open_intents = store.ledger.own(REGION, 0, 0)
+        assert again.epoch == lease.epoch + 1
+        assert open_intents == ([OPEN] if kept else [])
+
+
+@pytest.mark.postgresql
+@pytest.mark.parametrize("state_url", ["postgresql"], indirect=True)
+def test_a_connection_that_is_lost_before_the_commit_changed_nothing(store: StateStore, other: StateStore) -> None:
+    lease, _ = store.ledger.own(REGION, 0, 0)
+    engine = store._transactions.engine  # type: ignore[attr-defined]
+
+    def terminate(connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        if statement.startswith("INSERT INTO file"):
+            process = connection.connection.dbapi_connection.info.backend_pid
+            with other._transactions.writing() as elsewhere:  # type: ignore[attr-defined]
+                elsewhere.execute(text(f"SELECT pg_terminate_backend({process}, 60000)"))
+
+    event.listen(engine, "before_cursor_execute", terminate)
+    with pytest.raises(StateError, match="Nothing was changed") as lost:
+        store.ledger.write_intent(lease, OPEN)
+    event.remove(engine, "before_cursor_execute", terminate)
+
+    assert not isinstance(lost.value, OutcomeUnknown)
+    assert store.ledger.own(REGION, 0, 0)[1] == []
+
+
+@pytest.mark.parametrize("state_url", ["sqlite memory", "sqlite file"], indirect=True)
+def test_a_full_disk_before_the_commit_changed_nothing(store: StateStore) -> None:
+    lease, _ = store.ledger.own(REGION, 0, 0)
+    engine = store._transactions.engine  # type: ignore[attr-defined]
+
+    def fill(connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        if statement.startswith("INSERT INTO file"):
+            connection.connection.dbapi_connection.execute("PRAGMA max_page_count = 1")
+
+    event.listen(engine, "before_cursor_execute", fill)
+    before = dump(store)
+    with pytest.raises(StateError, match="disk is full") as full:
+        store.ledger.write_intent(lease, intent(1, 0, 10, *(intended_file(f"{n}") for n in range(2000))))
+    event.remove(engine, "before_cursor_execute", fill)
+
+    assert not isinstance(full.value, OutcomeUnknown)
+    assert dump(store) == before
