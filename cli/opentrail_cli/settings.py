@@ -11,6 +11,7 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
+from urllib.parse import quote
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -31,7 +32,7 @@ _SCHEMES = {
     "event_bus": ("embedded:///", "kafka://"),
     "object_store": ("file:///", "s3://"),
     "state": ("sqlite:///", "postgresql+psycopg://"),
-    "keys": ("file:", "awskms:"),
+    "keys": ("file:///", "awskms:"),
     "spool": ("file:///", "s3://"),
 }
 MEBIBYTE = 1024 * 1024
@@ -54,7 +55,7 @@ class Settings(BaseModel):
     state: str = ""
     """`sqlite:///FILE` or `postgresql+psycopg://…`. Default: a file in the data directory."""
     keys: str = ""
-    """`file:DIRECTORY` or `awskms:…`. Default: `keys` in the data directory."""
+    """`file:///DIRECTORY` or `awskms:…`. Default: `keys` in the data directory."""
     spool: str = ""
     """`file:///DIRECTORY` or `s3://…`: what cannot be delivered now. Default: `spool` in the data directory."""
     secret_key_file: Path | None = None
@@ -147,12 +148,13 @@ class Settings(BaseModel):
         if given:
             return given
         directory = self.data_directory.resolve()
+        quoted = quote(str(directory))
         return {
-            "event_bus": f"embedded://{directory}/event-bus.db",
-            "object_store": f"file://{directory}/buckets",
+            "event_bus": f"embedded://{quoted}/event-bus.db",
+            "object_store": f"file://{quoted}/buckets",
             "state": f"sqlite:///{directory}/state.db",
-            "keys": f"file:{directory}/keys",
-            "spool": f"file://{directory}/spool",
+            "keys": f"file://{quoted}/keys",
+            "spool": f"file://{quoted}/spool",
         }[what]
 
 

@@ -19,7 +19,7 @@ def test_defaults_suit_one_machine(tmp_path: Path) -> None:
     assert settings.url_of("state") == f"sqlite:///{tmp_path}/state.db"
     assert settings.url_of("event_bus") == f"embedded://{tmp_path}/event-bus.db"
     assert settings.url_of("object_store") == f"file://{tmp_path}/buckets"
-    assert settings.url_of("keys") == f"file:{tmp_path}/keys"
+    assert settings.url_of("keys") == f"file://{tmp_path}/keys"
     assert settings.regions == STANDARD_REGIONS
     assert settings.producer_address.startswith("127.0.0.1:")
 

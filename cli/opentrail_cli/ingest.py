@@ -1,0 +1,139 @@
+"""Sends the records of files through the producer's own client, and tells what became of each."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import grpc
+
+from opentrail_cli.record_files import FoundRecord, UnreadableFile, records_in
+from opentrail_producer.client import ClientSettings, NotConfirmed, Outcome, ProducerClient, Refused, Rejected
+
+KEPT_REJECTIONS = 10_000
+"""Rejections that are kept to be listed; more are only counted."""
+
+_UNUSUAL_REGION = "us-east-1"
+"""For records that name none that could be sent under; the service judges them by what they say."""
+
+
+class NotAccepted(NamedTuple):
+    """A record that the service did not take, and why."""
+
+    file: Path
+    position: int
+    code: str
+    message: str
+
+
+@dataclass(slots=True)
+class Summary:
+    """What became of everything."""
+
+    accepted: int = 0
+    not_accepted: list[NotAccepted] = field(default_factory=list)
+    not_accepted_count: int = 0
+    by_code: Counter[str] = field(default_factory=Counter)
+    unreadable: list[tuple[Path, str]] = field(default_factory=list)
+    per_account: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether every record of every file was accepted."""
+        return not self.not_accepted_count and not self.unreadable
+
+
+class Ingestion:
+    """Sends records, each with the token of its account. Safe for the client's threads to call back.
+
+    Args:
+        target: the producer's address.
+        token_for: the token for an account, or for records that name none (None).
+        credentials: TLS of the channel; None sends in the clear.
+        give_up: seconds after which a batch without an answer is given up.
+    """
+
+    def __init__(
+        self,
+        target: str,
+        token_for: Callable[[str | None], str],
+        *,
+        credentials: grpc.ChannelCredentials | None = None,
+        give_up: float = 60.0,
+    ) -> None:
+        self.summary = Summary()
+        self._target = target
+        self._token_for = token_for
+        self._credentials = credentials
+        self._settings = ClientSettings(give_up=give_up)
+        self._clients: dict[str, ProducerClient] = {}
+        self._lock = threading.Lock()
+
+    def send_files(self, files: Sequence[Path], on_file_done: Callable[[Path], None] = lambda _file: None) -> Summary:
+        """Sends all records of the files and waits for all answers. A file that cannot be read stops no other."""
+        try:
+            for file in files:
+                try:
+                    self.send(records_in(file))
+                except UnreadableFile as error:
+                    self.summary.unreadable.append((file, str(error)))
+                on_file_done(file)
+        finally:
+            self.close()
+        return self.summary
+
+    def send(self, records: Iterable[FoundRecord]) -> None:
+        """Queues records; waits while too many are under way."""
+        for found in records:
+            client = self._client(self._token_for(found.account_id))
+            client.send(
+                found.record,
+                region=found.region or _UNUSUAL_REGION,
+                on_outcome=partial(self._note, found.file, found.position, found.account_id),
+            )
+
+    def close(self) -> None:
+        """Waits for all answers."""
+        for client in self._clients.values():
+            client.close()
+        self._clients.clear()
+
+    def _client(self, token: str) -> ProducerClient:
+        client = self._clients.get(token)
+        if client is None:
+            client = self._clients[token] = ProducerClient(
+                self._target,
+                region=_UNUSUAL_REGION,
+                token=token,
+                credentials=self._credentials,
+                settings=self._settings,
+            )
+        return client
+
+    def _note(self, file: Path, position: int, account_id: str | None, outcome: Future[Outcome]) -> None:
+        try:
+            result = outcome.result()
+        except Refused as error:
+            self._note_refusal(NotAccepted(file, position, error.code, str(error).removeprefix(f"{error.code}: ")))
+        except NotConfirmed as error:
+            self._note_refusal(NotAccepted(file, position, "NOT_CONFIRMED", str(error)))
+        else:
+            if isinstance(result, Rejected):
+                self._note_refusal(NotAccepted(file, position, result.code, result.message))
+                return
+            with self._lock:
+                self.summary.accepted += 1
+                self.summary.per_account[account_id or ""] += 1
+
+    def _note_refusal(self, refusal: NotAccepted) -> None:
+        with self._lock:
+            self.summary.not_accepted_count += 1
+            self.summary.by_code[refusal.code] += 1
+            if len(self.summary.not_accepted) < KEPT_REJECTIONS:
+                self.summary.not_accepted.append(refusal)

@@ -1,0 +1,60 @@
+"""`opentrail ingest`: progress while it runs, then what was accepted and what was not, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import grpc
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from opentrail_cli.errors import CommandFailed
+from opentrail_cli.ingest import Ingestion, Summary
+from opentrail_cli.terminal import notices, output
+
+SHOWN = 20
+"""Records that are named one by one; the rest is counted, unless all are asked for."""
+
+
+def ingest(
+    files: Sequence[Path],
+    target: str,
+    token_for: Callable[[str | None], str],
+    certificate_authority: Path | None,
+    *,
+    show_all: bool,
+) -> bool:
+    """Sends the files' records and prints the summary; True if every record was accepted. Raises CommandFailed."""
+    ingestion = Ingestion(target, token_for, credentials=_credentials(certificate_authority))
+    console = notices()
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task("files", total=len(files))
+        summary = ingestion.send_files(files, lambda _file: progress.advance(task))
+    _print(output(), summary, len(files), show_all=show_all)
+    return summary.is_clean
+
+
+def _print(console: Console, summary: Summary, files: int, *, show_all: bool) -> None:
+    console.print(f"{summary.accepted} events accepted from {files} {'file' if files == 1 else 'files'}.")
+    for file, reason in summary.unreadable:
+        console.print(f"{file}: {reason}", style="red")
+    if not summary.not_accepted_count:
+        return
+    counts = ", ".join(f"{count} {code}" for code, count in summary.by_code.most_common())
+    console.print(f"{summary.not_accepted_count} records were not accepted ({counts}):", style="bold red")
+    listed = summary.not_accepted if show_all else summary.not_accepted[:SHOWN]
+    for refusal in listed:
+        console.print(f"  {refusal.file}:{refusal.position}  {refusal.code}  {refusal.message}")
+    if summary.not_accepted_count > len(listed):
+        console.print(f"  … and {summary.not_accepted_count - len(listed)} more (--all lists them)")
+
+
+def _credentials(certificate_authority: Path | None) -> grpc.ChannelCredentials | None:
+    if certificate_authority is None:
+        return None
+    try:
+        return grpc.ssl_channel_credentials(certificate_authority.read_bytes())
+    except OSError as error:
+        raise CommandFailed(f"{certificate_authority} cannot be read: {error.strerror}.") from error

@@ -1,0 +1,179 @@
+"""The services of one process: made from settings and parts, started in order, stopped so that nothing is lost."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Literal
+
+from prometheus_client import CollectorRegistry, start_http_server
+
+from opentrail_backends.object_store.port import ObjectStoreError
+from opentrail_cli.composition import BACKEND_ERRORS, Parts
+from opentrail_cli.errors import CommandFailed
+from opentrail_cli.settings import Settings, split_address
+from opentrail_control_plane.server import ControlPlaneServer, ControlPlaneSettings
+from opentrail_delivery.errors import DeliveryHalted
+from opentrail_delivery.metrics import DeliveryMetrics
+from opentrail_delivery.service import DeliveryPorts, DeliveryService
+from opentrail_delivery.settings import DeliverySettings
+from opentrail_delivery.spool import Spool
+from opentrail_producer.server import serve
+from opentrail_producer.settings import IntakeLimits, Listener, ProducerSettings, RateLimits, TlsFiles
+
+ServiceName = Literal["producer", "delivery", "control-plane"]
+ALL_SERVICES: tuple[ServiceName, ...] = ("delivery", "producer", "control-plane")
+SPOOL_BUCKET = "opentrail-spool"
+
+
+class Services:
+    """Running services. `stop` takes nothing new in, finishes what is under way, then frees everything."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._settings = parts.settings
+        self._registry = CollectorRegistry()
+        self._stops = ExitStack()
+        self.delivery: DeliveryService | None = None
+        self.producer_address: str | None = None
+        self.control_plane_url: str | None = None
+
+    def start(self, names: Sequence[ServiceName]) -> None:
+        """Makes the regions' topics that are missing and starts services.
+
+        Raises CommandFailed with the reason why one cannot start; those that did are stopped.
+        """
+        starters: dict[ServiceName, Callable[[], None]] = {
+            "delivery": self._start_delivery,
+            "producer": self._start_producer,
+            "control-plane": self._start_control_plane,
+        }
+        try:
+            self._start_metrics()
+            if names != ("control-plane",):
+                for region in self._settings.regions:
+                    self._parts.event_bus.ensure_topic(region, self._settings.partitions)
+            for name in ALL_SERVICES:
+                if name in names:
+                    starters[name]()
+        except BaseException as error:
+            self.stop()
+            if isinstance(error, (OSError, ValueError, DeliveryHalted, *BACKEND_ERRORS)):
+                raise CommandFailed(str(error)) from error
+            raise
+
+    def stop(self) -> None:
+        """Stops the services, the last started first: no calls, then no requests, then no deliveries."""
+        self._stops.close()
+
+    def _start_delivery(self) -> None:
+        parts, settings = self._parts, self._settings
+        spool = Spool(parts.spool_store, SPOOL_BUCKET)
+        parts.spool_store.create_bucket(SPOOL_BUCKET)
+        self.delivery = DeliveryService(
+            DeliverySettings(
+                window_seconds=settings.window_seconds,
+                window_bytes=settings.window_bytes,
+                file_bytes=settings.file_bytes,
+                memory_bytes=settings.memory_bytes,
+                digest_seconds=settings.digest_seconds,
+            ),
+            DeliveryPorts(
+                event_bus=parts.event_bus,
+                object_store=parts.object_store,
+                state_store=parts.state,
+                key_management=parts.keys,
+                spool=spool,
+            ),
+            metrics=DeliveryMetrics(self._registry),
+        )
+        self.delivery.start()
+        self._stops.callback(self.delivery.stop, settings.drain_seconds)
+
+    def _start_producer(self) -> None:
+        settings = self._settings
+        server = serve(
+            producer_settings(settings), self._parts.state.configuration, self._parts.event_bus, registry=self._registry
+        )
+        port = server.start()
+        self._stops.callback(server.drain)
+        self.producer_address = _with_port(settings.producer_address, port)
+
+    def _start_control_plane(self) -> None:
+        settings = self._settings
+        host, port = split_address(settings.control_plane_address)
+        server = ControlPlaneServer(
+            ControlPlaneSettings(
+                host=host,
+                port=port,
+                certificate_file=settings.tls_certificate_file,
+                private_key_file=settings.tls_private_key_file,
+            ),
+            self._parts.state,
+            time.time,
+        )
+        port = server.start()
+        self._stops.callback(server.stop, settings.drain_seconds)
+        scheme = "http" if settings.tls_certificate_file is None else "https"
+        self.control_plane_url = f"{scheme}://{_with_port(settings.control_plane_address, port)}"
+
+    def _start_metrics(self) -> None:
+        if self._settings.metrics_address is not None:
+            host, port = split_address(self._settings.metrics_address)
+            server, thread = start_http_server(port, host, self._registry)
+            self._stops.callback(thread.join)
+            self._stops.callback(server.server_close)
+            self._stops.callback(server.shutdown)
+
+
+def make_buckets(parts: Parts) -> None:
+    """Makes the buckets of all trails in a local object store; those elsewhere are their owners' to make."""
+    if parts.is_embedded:
+        from opentrail_cli.apply import newest_configuration  # noqa: PLC0415
+
+        trails = newest_configuration(parts.state.configuration).trails.values()
+        try:
+            for bucket in sorted({trail.s3_bucket_name for trail in trails}):
+                parts.object_store.create_bucket(bucket)
+        except ObjectStoreError as error:
+            raise CommandFailed(f"A bucket cannot be made: {error}") from error
+
+
+def producer_settings(settings: Settings) -> ProducerSettings:
+    """The producer's part of the settings. Raises ValueError, CommandFailed."""
+    listener = Listener(
+        address=settings.producer_address, tls=_tls_files(settings), plaintext_allowed=settings.plaintext_allowed
+    )
+    return ProducerSettings(
+        listeners=(listener,),
+        intake=IntakeLimits(max_events=settings.batch_events, max_bytes=settings.batch_bytes),
+        rate_limits=RateLimits(
+            events_per_second=settings.events_per_second, bytes_per_second=settings.bytes_per_second
+        ),
+        share_port=settings.share_port,
+        drain_seconds=settings.drain_seconds,
+    )
+
+
+def _tls_files(settings: Settings) -> TlsFiles | None:
+    if settings.tls_certificate_file is None or settings.tls_private_key_file is None:
+        return None
+    authorities = settings.tls_client_authorities_file
+    return TlsFiles(
+        certificate_chain=_read(settings.tls_certificate_file),
+        private_key=_read(settings.tls_private_key_file),
+        client_authorities=None if authorities is None else _read(authorities),
+    )
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise CommandFailed(f"{path} cannot be read: {error.strerror}.") from error
+
+
+def _with_port(address: str, port: int) -> str:
+    return f"{address.rpartition(':')[0]}:{port}"
