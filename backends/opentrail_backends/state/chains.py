@@ -136,7 +136,9 @@ class SqlChains:
         """Step 10: the digest's bytes are forgotten, the head keeps location, hash and signature. Idempotent."""
         this_digest = and_(_digest.c.chain_id == chain_id, _digest.c.sequence == sequence)
         with self._transactions.writing() as connection:
-            row = connection.execute(select(_digest.c.published_at).where(this_digest).with_for_update()).first()
+            # Both rows are locked before the clock, which all others need too.
+            both = select(_digest.c.published_at).join(_chain, _chain.c.id == _digest.c.chain_id)
+            row = connection.execute(both.where(this_digest).with_for_update()).first()
             if row is None:
                 raise StateError(f"Chain {chain_id} has no digest {sequence}.")
             if row.published_at is not None:
