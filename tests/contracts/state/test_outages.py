@@ -61,8 +61,9 @@ from tests.contracts.state.samples import delivered
 store = open_state_store(sys.argv[1])
 store.migrate()
 delivered(store, ["a"])
-store._transactions.writing().__enter__().exec_driver_sql("DELETE FROM file")
-os._exit(9)
+with store._transactions.writing() as connection:
+    connection.exec_driver_sql("DELETE FROM file")
+    os._exit(9)
 """
 
 
