@@ -27,6 +27,9 @@ SOAK = bool(os.environ.get("OPENTRAIL_TEST_SOAK"))
 """`make soak`: each test in its long form."""
 Server = TypeVar("Server")
 
+# They pull images of a gigabyte and more, so only who asks gets them.
+collect_ignore = [] if os.environ.get("OPENTRAIL_TEST_CONTAINERS") else ["servers/test_containers.py"]
+
 
 # --- The session of servers: begun by pytest's main process, joined by xdist's workers
 

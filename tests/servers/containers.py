@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 import threading
+import time
 import uuid
 import warnings
 from collections.abc import Callable, Mapping
@@ -109,8 +110,9 @@ def hold(kind: str, name: str, port: int, env: Mapping[str, str]) -> None:
 
     for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT):
         signal.signal(number, note)
+    start = time.time()
     container = _started_again(name) or _created(kind, name, port, env)
-    printer = threading.Thread(target=_print_log, args=(container, got_signal), daemon=True)
+    printer = threading.Thread(target=_print_log, args=(container, start, got_signal), daemon=True)
     printer.start()
     got_signal.wait()
     if asked[0] is signal.SIGTERM:
@@ -146,8 +148,8 @@ def _started_again(name: str) -> Any:
     return container
 
 
-def _print_log(container: Any, until: threading.Event) -> None:
-    for line in container.logs(stream=True, follow=True):
+def _print_log(container: Any, since: float, until: threading.Event) -> None:
+    for line in container.logs(stream=True, follow=True, since=since):
         sys.stdout.buffer.write(line)
         sys.stdout.flush()
     if not until.is_set():
