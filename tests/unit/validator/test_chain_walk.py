@@ -143,6 +143,12 @@ def test_the_signature_that_an_unproven_digest_recorded_convicts_nobody():
     assert {kind for kind, _ in wrong(findings)} == {Kind.NOT_CHECKED}
 
 
+def test_nor_does_the_hash_that_an_unproven_digest_recorded():
+    chain = Chain().hours(2)
+    newest = chain.hour(previousDigestHashValue="0" * 64)
+    assert wrong(findings_of(chain, InMemory(without_metadata(chain)))) == [(Kind.NOT_CHECKED, newest)]
+
+
 # --- Keys
 
 
@@ -233,6 +239,11 @@ def test_digests_before_the_start_are_not_read():
     digests = [f.key for f in findings_of(chain) if f.subject is Subject.DIGEST]
     # The one that ends at the start is still read, as by the AWS CLI.
     assert digests == [chain.digests[3][1], chain.digests[2][1]]
+
+
+def test_a_digest_that_ends_at_the_start_is_listed():
+    chain = Chain(now=BEGIN - HOUR).hours(1)
+    assert [f.key for f in findings_of(chain)] == [chain.digests[0][1], *(place[1] for place in chain.logs)]
 
 
 def test_a_digest_up_to_an_hour_after_the_end_is_read():

@@ -66,7 +66,7 @@ class LocalDirectory:
         path = self._path(bucket, key)
         data = _read(path)
         if data.startswith(MAGIC):
-            return self._open(data, path)
+            return self._open(data)
         return StoredObject(data, _plain_metadata(path))
 
     def keys(self, bucket: str, prefix: str, start_after: str) -> Iterator[str]:
@@ -88,18 +88,18 @@ class LocalDirectory:
             raise ObjectMissing(f"{bucket}/{key} is no path")
         return self._root.joinpath(*parts)
 
-    def _open(self, data: bytes, path: Path) -> StoredObject:
+    def _open(self, data: bytes) -> StoredObject:
         """Opens the envelope of a kept object."""
         header = _read_header(data)
         body = data[header.size :]
         if header.encryption is not None:
-            body = self._decrypt(header, data[: header.size], body, path)
+            body = self._decrypt(header, data[: header.size], body)
         return StoredObject(body, {name.lower(): text for name, text in header.metadata.items()})
 
-    def _decrypt(self, header: _Header, associated: bytes, ciphertext: bytes, path: Path) -> bytes:
+    def _decrypt(self, header: _Header, associated: bytes, ciphertext: bytes) -> bytes:
         """The data key is wrapped under the storage key; both layers are bound to the object's place and header."""
         data_key = self._unwrap(header)
-        if data_key is None and not self._opens_any(path):
+        if data_key is None and not self._opens_any():
             raise CouldNotRead("the storage key does not fit")
         try:
             return AESGCM(data_key or b"").decrypt(_base64(header.encryption["nonce"]), ciphertext, associated)
@@ -118,11 +118,10 @@ class LocalDirectory:
         except (AttributeError, KeyError, TypeError, ValueError, InvalidTag):
             return None
 
-    def _opens_any(self, damaged: Path) -> bool:
+    def _opens_any(self) -> bool:
         """Whether the storage key opens another object: then it is the right key, and this object was altered."""
         if not self._key_fits:
-            others = (path for path in self._root.glob("**/*.json.gz") if path != damaged)
-            self._key_fits = any(map(self._opens, islice(others, _PROBES)))
+            self._key_fits = any(map(self._opens, islice(self._root.glob("**/*.json.gz"), _PROBES)))
         return self._key_fits
 
     def _opens(self, path: Path) -> bool:
