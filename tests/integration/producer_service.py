@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,6 +11,8 @@ import grpc
 from prometheus_client import CollectorRegistry
 
 from opentrail.trails.configuration import Kind
+from opentrail_backends.event_bus import open_event_bus
+from opentrail_backends.event_bus.batches import unpack
 from opentrail_backends.state import open_state_store
 from opentrail_backends.state.port import NewChange
 from opentrail_producer.generated import producer_pb2, producer_pb2_grpc
@@ -102,3 +105,36 @@ def results(response):
         else producer_pb2.RejectionCode.Name(result.rejected.code)
         for result in response.results
     ]
+
+
+class FromTheStart:
+    """Reads every partition from its start."""
+
+    def __init__(self, reader):
+        self.reader = reader
+
+    def assigned(self, partitions):
+        for partition in partitions:
+            self.reader.seek(partition, self.reader.bounds(partition).start)
+
+    def revoked(self, partitions):
+        pass
+
+    lost = revoked
+
+
+def records_on(bus_url, count):
+    """The `eventID`s on the bus, sorted, each as often as it is there; waits until there are `count` of them."""
+    bus = open_event_bus(bus_url)
+    reader = bus.reader("test")
+    reader.subscribe(FromTheStart(reader))
+    found = []
+    while len(found) < count:
+        messages = reader.poll(10.0)
+        assert messages, f"{len(found)} of {count} records came"
+        for message in messages:
+            for group in unpack(message.value):
+                found += [item["eventID"] for item in json.loads(b"[%b]" % group.records)]
+    reader.close()
+    bus.close()
+    return sorted(found)

@@ -11,6 +11,7 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoRe
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from opentrail_backends.event_bus import open_event_bus
 from opentrail_backends.event_bus.port import EventBusError, PublishFailed
 from opentrail_backends.state.port import StateError
 from opentrail_producer.error_details import DETAILS_TRAILER, unpack_retry_delay
@@ -25,6 +26,7 @@ from tests.integration.producer_service import (
     Service,
     bearer,
     new_store,
+    records_on,
     results,
     token_hash,
 )
@@ -46,6 +48,19 @@ def start(tmp_path):
     yield service_with
     for service in started:
         service.stop()
+
+
+@pytest.fixture
+def embedded(tmp_path):
+    """A producer on the embedded bus, and the bus's URL."""
+    url = f"embedded://{tmp_path}/bus.db"
+    bus = open_event_bus(url)
+    for region in (REGION, SECOND_REGION):
+        bus.ensure_topic(region, 4)
+    service = Service(new_store(tmp_path), bus).start()
+    yield service, url
+    service.stop()
+    bus.close()
 
 
 @pytest.fixture
@@ -139,6 +154,21 @@ def test_all_bad_events_in_one_batch(service):
     response = service.send([text for text, _ in BAD.values()] + [record(1)])
     assert results(response)[:-1] == [code for _, code in BAD.values()]
     assert len(service.bus.memory.records()) == 1
+
+
+def test_exactly_what_was_accepted_is_on_the_embedded_bus(embedded):
+    service, url = embedded
+    requests = [
+        Request(events=[record(2 * n), text, record(2 * n + 1, awsRegion=SECOND_REGION)])
+        for n, (text, _) in enumerate(BAD.values())
+    ]
+    answers = [
+        results(service.stub.PublishEvents(request, metadata=bearer(TOKEN), timeout=20)) for request in requests[:9]
+    ]
+    answers += map(results, service.stub.StreamEvents(iter(requests[9:]), metadata=bearer(TOKEN), timeout=20))
+    assert [answer[1] for answer in answers] == [code for _, code in BAD.values()]
+    accepted = sorted(answer[position] for answer in answers for position in (0, 2))
+    assert records_on(url, len(accepted)) == accepted
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
