@@ -37,7 +37,8 @@ check: $(VENV)/.dev ## lint, format, types, and that the generated gRPC code is 
 .PHONY: bench
 bench: $(VENV)/.dev ## measure the build path against its limit, and the whole path with real Kafka
 	@$(PY) -m tests.servers get
-	@$(PY) -m benchmarks
+	@for benchmark in benchmarks/[a-z]*.py; do \
+		echo "== $$benchmark"; PYTHONPATH=. $(PY) $$benchmark || exit 1; echo; done
 
 .PHONY: proto
 proto: $(VENV)/.dev ## make the gRPC code from proto/ anew
