@@ -26,7 +26,7 @@ _DELETED = {"PendingDeletion", "PendingReplicaDeletion"}
 
 
 class AwsKms:
-    """The KeyManagement port on AWS KMS. A reference is the key's ARN."""
+    """The KeyManagement port on AWS KMS. A reference is the key's id."""
 
     def __init__(self, region: str | None, endpoint: str | None, data_key: str | None) -> None:
         """`data_key`: id, ARN or alias of the symmetric key that wraps data keys; None: there are none to be had.
@@ -55,7 +55,7 @@ class AwsKms:
             KeySpec="RSA_2048",
             Description=f"OpenTrail digests of {region}",
         )
-        reference: str = made["KeyMetadata"]["Arn"]
+        reference: str = made["KeyMetadata"]["KeyId"]
         try:
             answer = self._call("GetPublicKey", self._client.get_public_key, KeyId=reference)
         except KeyManagementError:

@@ -142,7 +142,10 @@ class LocalDirectoryObjectStore:
         if folder in self._durable_folders or folder.parent == self._root:
             return
         self._make_folders(folder.parent)
-        folder.mkdir(mode=_FOLDER_MODE, exist_ok=True)
+        try:
+            folder.mkdir(mode=_FOLDER_MODE, exist_ok=True)
+        except FileExistsError:
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR)) from None
         _sync_folder(folder.parent)
         if len(self._durable_folders) >= _MAX_KNOWN_FOLDERS:
             self._durable_folders.clear()

@@ -23,6 +23,9 @@ from opentrail_backends.object_store.s3_settings import S3Settings
 CONNECT_TIMEOUT = 5.0
 """Seconds until a server that does not take a connection counts as silent."""
 
+# RecursionError: where a redirect names no region, botocore asks for it by a call that is redirected again.
+_FAILURES = (BotoCoreError, ClientError, RecursionError)
+
 
 class S3Buckets:
     """Calls that are no part of the data path."""
@@ -51,7 +54,7 @@ class S3Buckets:
             for page in pages:
                 for entry in page.get("Contents", ()):
                     yield ObjectInfo(entry["Key"], entry["Size"])
-        except (BotoCoreError, ClientError) as error:
+        except _FAILURES as error:
             raise _translated(error, f"list s3://{bucket}/{prefix}") from error
 
     def create(self, bucket: str, region: str) -> None:
@@ -65,14 +68,14 @@ class S3Buckets:
                 self._client.create_bucket(Bucket=bucket, **where)
             except self._client.exceptions.BucketAlreadyOwnedByYou:
                 return
-            except (BotoCoreError, ClientError) as error:
+            except _FAILURES as error:
                 raise _translated(error, f"create bucket {bucket}") from error
 
     def check_exists(self, bucket: str) -> None:
         """Raises BucketNotFound, StoreThrottled, OutcomeUnknown; a bucket that we may not look at is there."""
         try:
             self._client.head_bucket(Bucket=bucket, **self._owner(bucket))
-        except (BotoCoreError, ClientError) as error:
+        except _FAILURES as error:
             meaning = _translated(error, f"head bucket {bucket}")
             if isinstance(meaning, ObjectNotFound):  # a HEAD has no body that would tell what was not found
                 raise BucketNotFound(f"there is no bucket {bucket!r}") from error
@@ -85,7 +88,7 @@ class S3Buckets:
             response = self._client.head_bucket(Bucket=bucket)
         except ClientError as error:
             response = error.response
-        except BotoCoreError:
+        except (BotoCoreError, RecursionError):
             return None
         headers = response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
         region: str | None = headers.get("x-amz-bucket-region")
@@ -95,7 +98,7 @@ class S3Buckets:
         """Deletes the probe where that is allowed; evidence is never deleted."""
         try:
             self._client.delete_object(Bucket=bucket, Key=key, **self._owner(bucket))
-        except (BotoCoreError, ClientError):
+        except _FAILURES:
             return
 
     def _owner(self, bucket: str) -> dict[str, str]:
@@ -107,7 +110,7 @@ class S3Buckets:
         self._client.close()
 
 
-def _translated(error: BotoCoreError | ClientError, what: str) -> ObjectStoreError:
+def _translated(error: BotoCoreError | ClientError | RecursionError, what: str) -> ObjectStoreError:
     if not isinstance(error, ClientError):
         return OutcomeUnknown(f"{what}: no answer ({error})")
     meaning = translate_client_error(error.response, what)
