@@ -1,0 +1,1 @@
+"""The embedded event bus: one SQLite file, for one machine and any number of its processes."""

@@ -1,0 +1,50 @@
+"""kafka-python's errors end here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from kafka.errors import KafkaError
+from kafka.net.compat import KafkaNetClient
+
+from opentrail_backends.event_bus.port import EventBusError
+
+
+def explain(error: BaseException) -> str:
+    """One sentence for an error of the library."""
+    said = str(error)
+    name = type(error).__name__
+    return said if name in said else f"{name}: {said}" if said else name
+
+
+@contextmanager
+def kafka_errors(doing: str) -> Iterator[None]:
+    """Turns the library's errors into EventBusError.
+
+    It also raises bare built-in ones: for the values that it was given, for a loop that has ended.
+    """
+    try:
+        yield
+    except (KafkaError, ValueError, RuntimeError, OSError) as error:
+        raise EventBusError(f"Kafka: {doing}: {explain(error)}") from error
+
+
+def connect(kind: Any, **options: Any) -> Any:
+    """Makes a client of the library; one that finds no cluster leaves no thread and no socket behind.
+
+    Raises the library's errors.
+    """
+    connections: list[Any] = []
+
+    def connection(**configs: Any) -> Any:
+        connections.append(KafkaNetClient(**configs))
+        return connections[-1]
+
+    try:
+        return kind(kafka_client=connection, **options)
+    except BaseException:
+        for one in connections:
+            one.close()
+        raise
