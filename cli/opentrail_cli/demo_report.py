@@ -99,15 +99,16 @@ class Report:
         here = self._directory
         self._console.print("\nTry next", style="bold")
         self._command("Read the intruder's file:", f"opentrail cat --data-directory {here} {here}/buckets/{path}")
-        self._command(
-            "Change any file under that folder yourself, then ask what is wrong:",
-            f"opentrail validate-logs --verbose --trail-arn {evidence.trail_arn} \\\n"
-            f"    --start-time {format_time(evidence.start)} --region {victim.parsed.region} "
-            f"--account-id {victim.parsed.account_id} \
-"
-            f"    --s3-bucket {BUCKET} --organization-id {ORGANIZATION_ID} \\\n"
-            f"    --directory {here}/buckets --storage-key {here}/keys/storage.key "
+        options = (
+            f"--trail-arn {evidence.trail_arn}",
+            f"--start-time {format_time(evidence.start)} --region {victim.parsed.region}",
+            f"--account-id {victim.parsed.account_id} --organization-id {ORGANIZATION_ID} --s3-bucket {BUCKET}",
+            f"--directory {here}/buckets --storage-key {here}/keys/storage.key",
             f"--public-keys {here}/public-keys.json",
+        )
+        self._command(
+            "Change any file of that account and region yourself, then ask what is wrong:",
+            " \\\n      ".join(("opentrail validate-logs --verbose", *options)),
         )
         self._command("Run it with your own events:", "opentrail up      then: opentrail ingest --add-accounts FILE…")
 

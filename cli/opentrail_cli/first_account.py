@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+
 from opentrail_cli.declared import Declaration, DeclaredAccessKey, DeclaredAccount, DeclaredToken, DeclaredTrail
+from opentrail_cli.errors import CommandFailed
 
 DEFAULT_ACCOUNT = "111111111111"
 DEFAULT_BUCKET = "opentrail-logs"
@@ -24,7 +27,9 @@ EVERYTHING = [
 
 
 def first_account(account_id: str) -> Declaration:
-    """An account with a token, an access key and a trail in all regions, with digests."""
+    """An account with a token, an access key and a trail in all regions, with digests. Raises CommandFailed."""
+    if not re.fullmatch(r"[0-9]{12}", account_id):
+        raise CommandFailed(f"{account_id!r} is not an account id: it must have 12 digits.")
     trail = DeclaredTrail(
         name=TRAIL_NAME,
         account_id=account_id,

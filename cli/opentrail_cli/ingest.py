@@ -23,6 +23,10 @@ _UNUSUAL_REGION = "us-east-1"
 """For records that name none that could be sent under; the service judges them by what they say."""
 
 
+class UnknownAccount(Exception):
+    """There is no token for a record's account; the message says why."""
+
+
 class NotAccepted(NamedTuple):
     """A record that the service did not take, and why."""
 
@@ -54,7 +58,7 @@ class Ingestion:
 
     Args:
         target: the producer's address.
-        token_for: the token for an account, or for records that name none (None).
+        token_for: the token for an account, or for records that name none (None); may raise UnknownAccount.
         credentials: TLS of the channel; None sends in the clear.
         give_up: seconds after which a batch without an answer is given up.
     """
@@ -91,7 +95,11 @@ class Ingestion:
     def send(self, records: Iterable[FoundRecord]) -> None:
         """Queues records; waits while too many are under way."""
         for found in records:
-            client = self._client(self._token_for(found.account_id))
+            try:
+                client = self._client(self._token_for(found.account_id))
+            except UnknownAccount as error:
+                self._note_refusal(NotAccepted(found.file, found.position, "UNKNOWN_ACCOUNT", str(error)))
+                continue
             client.send(
                 found.record,
                 region=found.region or _UNUSUAL_REGION,

@@ -13,6 +13,7 @@ from opentrail_cli.errors import CommandFailed
 from opentrail_cli.ingest import Ingestion, Summary
 from opentrail_cli.terminal import notices, output
 
+CONNECT_SECONDS = 10.0
 SHOWN = 20
 """Records that are named one by one; the rest is counted, unless all are asked for."""
 
@@ -26,7 +27,9 @@ def ingest(
     show_all: bool,
 ) -> bool:
     """Sends the files' records and prints the summary; True if every record was accepted. Raises CommandFailed."""
-    ingestion = Ingestion(target, token_for, credentials=_credentials(certificate_authority))
+    credentials = _credentials(certificate_authority)
+    _check_reachable(target, credentials)
+    ingestion = Ingestion(target, token_for, credentials=credentials)
     console = notices()
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
@@ -44,11 +47,26 @@ def _print(console: Console, summary: Summary, files: int, *, show_all: bool) ->
         return
     counts = ", ".join(f"{count} {code}" for code, count in summary.by_code.most_common())
     console.print(f"{summary.not_accepted_count} records were not accepted ({counts}):", style="bold red")
-    listed = summary.not_accepted if show_all else summary.not_accepted[:SHOWN]
+    ordered = sorted(summary.not_accepted)
+    listed = ordered if show_all else ordered[:SHOWN]
     for refusal in listed:
         console.print(f"  {refusal.file}:{refusal.position}  {refusal.code}  {refusal.message}")
     if summary.not_accepted_count > len(listed):
         console.print(f"  … and {summary.not_accepted_count - len(listed)} more (--all lists them)")
+
+
+def _check_reachable(target: str, credentials: grpc.ChannelCredentials | None) -> None:
+    """Tells at once that nobody listens, instead of trying again for a minute. Raises CommandFailed."""
+    channel = grpc.insecure_channel(target) if credentials is None else grpc.secure_channel(target, credentials)
+    try:
+        grpc.channel_ready_future(channel).result(timeout=CONNECT_SECONDS)
+    except grpc.FutureTimeoutError:
+        raise CommandFailed(
+            f"No producer answers on {target}: start one with `opentrail up`, or name another with --producer "
+            "(and --certificate-authority if it uses TLS)."
+        ) from None
+    finally:
+        channel.close()
 
 
 def _credentials(certificate_authority: Path | None) -> grpc.ChannelCredentials | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from opentrail_cli.apply import apply_declaration, newest_configuration
@@ -10,9 +11,11 @@ from opentrail_cli.credentials import make_token, token_hash
 from opentrail_cli.declared import Declaration
 from opentrail_cli.errors import CommandFailed
 from opentrail_cli.first_account import first_account
+from opentrail_cli.ingest import UnknownAccount
 from opentrail_cli.services import make_buckets
 
 TOKEN_NAME = "ingest"  # noqa: S105 - a name, not a token
+_ACCOUNT_ID = re.compile(r"[0-9]{12}")
 
 
 class LocalTokens:
@@ -28,7 +31,7 @@ class LocalTokens:
     def token_for(self, account_id: str | None) -> str:
         """The token of a record's account; a record that names none belongs to the only account.
 
-        Raises CommandFailed if the account is not known.
+        Raises UnknownAccount, and CommandFailed if the account cannot be added.
         """
         account_id = account_id or self._only_account()
         token = self._tokens.get(account_id)
@@ -41,15 +44,14 @@ class LocalTokens:
 
     def _only_account(self) -> str:
         if len(self._known) != 1:
-            raise CommandFailed("A record names no account, and there is more than one: give --token of the right one.")
+            raise UnknownAccount("it names no recipientAccountId, and there is more than one account")
         return next(iter(self._known))
 
     def _add(self, account_id: str) -> None:
+        if not _ACCOUNT_ID.fullmatch(account_id):
+            raise UnknownAccount(f"recipientAccountId {account_id[:40]!r} is not an account id (12 digits)")
         if not self._add_accounts:
-            raise CommandFailed(
-                f"The records are of account {account_id}, which OpenTrail does not know. With --add-accounts it is "
-                "added, with a trail that wants everything; or declare it: opentrail apply FILE."
-            )
+            raise UnknownAccount(f"account {account_id} is not known; --add-accounts adds it")
         wanted = first_account(account_id)
         declaration = Declaration(accounts=wanted.accounts, trails=wanted.trails)
         apply_declaration(declaration, self._parts.state.configuration, self._parts.secret_key)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from itertools import groupby
 from typing import Any
 
 from rich.console import Console
@@ -62,30 +63,34 @@ def print_status(status: dict[str, Any], console: Console) -> None:
                 one["last_delivered_at"] or "-",
             )
         console.print(table)
-    console.print(f"{idle} partitions hold nothing yet." if idle else "")
-    begun = [chain for chain in status["chains"] if chain["digests"]]
-    if begun:
-        table = _table("Digest chains", "trail", "account", "region", "digests", "newest ends", "next is due", "state")
-        for chain in begun:
-            table.add_row(
-                chain["trail"],
-                chain["account"],
-                chain["region"],
-                str(chain["digests"]),
-                chain["last_end"] or "-",
-                chain["next_end"] or "-",
-                chain["state"],
-            )
+    if idle:
+        console.print(f"{idle} partitions hold nothing yet.\n")
+    _print_chains(status["chains"], console)
+
+
+def _print_chains(chains: list[dict[str, Any]], console: Console) -> None:
+    """A line for each trail and account: its chains of all regions together. `--json` has each by itself."""
+    table = _table("Digest chains", "trail", "account", "regions", "digests", "newest ends", "next is due")
+    for (trail, account), group in groupby(chains, key=lambda chain: (chain["trail"], chain["account"])):
+        members = list(group)
+        ends = [chain["last_end"] for chain in members if chain["last_end"]]
+        due = [chain["next_end"] for chain in members if chain["next_end"]]
+        table.add_row(
+            trail,
+            account,
+            str(len({chain["region"] for chain in members})),
+            str(sum(chain["digests"] for chain in members)),
+            max(ends, default="-"),
+            min(due, default="ended"),
+        )
+    if chains:
         console.print(table)
-    waiting = len(status["chains"]) - len(begun)
-    if waiting:
-        console.print(f"{waiting} chains wait for their first digest.")
 
 
 def _table(title: str, *columns: str) -> Table:
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
     for column in columns:
-        table.add_column(column, justify="right" if column in {"lag", "partition", "digests"} else "left")
+        table.add_column(column, justify="right" if column in {"lag", "partition", "regions", "digests"} else "left")
     return table
 
 

@@ -12,10 +12,14 @@ from typing import Literal
 import structlog
 from rich.console import Console
 
+_FILE_WIDTH = 160
+"""Columns of what is not printed to a terminal."""
+
 
 def output() -> Console:
     """For results. Nothing in what is printed is taken for markup: it may come from a record."""
-    return Console(highlight=False, markup=False, soft_wrap=not sys.stdout.isatty())
+    is_terminal = sys.stdout.isatty()
+    return Console(highlight=False, markup=False, soft_wrap=not is_terminal, width=None if is_terminal else _FILE_WIDTH)
 
 
 def notices() -> Console:

@@ -99,3 +99,16 @@ def test_what_is_no_address(address: str) -> None:
 def test_addresses() -> None:
     assert split_address("127.0.0.1:0") == ("127.0.0.1", 0)
     assert split_address("[::1]:7317") == ("::1", 7317)
+
+
+def test_the_documentation_names_every_setting_and_no_other() -> None:
+    import re
+
+    from opentrail_cli.settings import Settings
+
+    text = (Path(__file__).parents[3] / "docs" / "configuration.md").read_text(encoding="utf-8")
+    table = text[text.index("<!-- settings -->") : text.index("<!-- end -->")]
+    named = {
+        name for row in re.findall(r"^\| (`[^|]+) \|", table, re.MULTILINE) for name in re.findall(r"`(\w+)`", row)
+    }
+    assert named == set(Settings.model_fields)
