@@ -149,13 +149,13 @@ def _create_private(path: str) -> None:
 
 
 def _use_wal(connection: sqlite3.Connection) -> None:
-    """Readers do not block the writer. Two processes that switch at once: one is refused without waiting."""
+    """Readers do not block the writer. Of two processes that switch a new file at once, one is refused unwaited."""
     deadline = time.monotonic() + BUSY_MS / 1000
     while True:
         try:
             connection.execute("PRAGMA journal_mode = WAL")
-        except sqlite3.OperationalError:
-            if time.monotonic() > deadline:
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
                 raise
             time.sleep(0.01)
         else:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 from opentrail_backends.state import open_state_store, tables
 from opentrail_backends.state.port import StateError, StateStore
@@ -33,6 +33,26 @@ def test_the_migrations_make_what_the_code_uses(store: StateStore) -> None:
     with store._transactions.reading() as connection:  # type: ignore[attr-defined]
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, tables.metadata) == []
+
+
+def test_the_migrations_make_the_indexes_that_the_code_describes(store: StateStore) -> None:
+    """Also what the comparison above does not see: which rows a partial index holds."""
+    with store._transactions.writing() as connection:  # type: ignore[attr-defined]
+        migrated = index_definitions(connection)
+        tables.metadata.drop_all(connection)
+        tables.metadata.create_all(connection)
+        assert migrated == index_definitions(connection)
+    assert "digest IS NULL" in migrated["file_undigested"]
+
+
+def index_definitions(connection: Connection) -> dict[str, str]:
+    if connection.dialect.name == "postgresql":
+        query = "SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = 'public'"
+    else:
+        query = "SELECT name, sql FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL"
+    rows = {name: " ".join(sql.split()) for name, sql in connection.execute(text(query)) if "alembic" not in name}
+    assert len(rows) >= 4
+    return rows
 
 
 @pytest.mark.postgresql

@@ -9,7 +9,7 @@ import traceback
 import pytest
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 
-from opentrail_backends.state import open_state_store
+from opentrail_backends.state import engine, open_state_store
 from opentrail_backends.state.engine import _surely_undone, in_chunks
 from opentrail_backends.state.port import StateError
 from opentrail_backends.state.secret_box import SecretBox
@@ -112,3 +112,39 @@ def test_a_secret_that_was_cut_is_refused(length: int) -> None:
     box = SecretBox(bytes(32))
     with pytest.raises(StateError):
         box.open(box.seal("secret", "row")[:length], "row")
+
+
+class Switching:
+    """A connection whose switch to WAL fails for a while."""
+
+    def __init__(self, error_code: int, failures: int) -> None:
+        self.error = sqlite3.OperationalError("refused")
+        self.error.sqlite_errorcode = error_code
+        self.failures = failures
+
+    def execute(self, statement: str) -> None:
+        assert statement == "PRAGMA journal_mode = WAL"
+        self.failures -= 1
+        if self.failures >= 0:
+            raise self.error
+
+
+def test_a_switch_to_wal_that_meets_another_one_is_tried_again() -> None:
+    switching = Switching(sqlite3.SQLITE_BUSY, failures=2)
+    engine._use_wal(switching)  # type: ignore[arg-type]
+    assert switching.failures == -1
+
+
+def test_a_switch_to_wal_that_cannot_succeed_is_tried_once() -> None:
+    switching = Switching(sqlite3.SQLITE_READONLY, failures=2)
+    with pytest.raises(sqlite3.OperationalError):
+        engine._use_wal(switching)  # type: ignore[arg-type]
+    assert switching.failures == 1
+
+
+def test_a_switch_to_wal_is_not_tried_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "BUSY_MS", -1)
+    switching = Switching(sqlite3.SQLITE_BUSY | 1 << 8, failures=2)
+    with pytest.raises(sqlite3.OperationalError):
+        engine._use_wal(switching)  # type: ignore[arg-type]
+    assert switching.failures == 1
