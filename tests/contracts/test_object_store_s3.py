@@ -5,13 +5,22 @@ from __future__ import annotations
 import base64
 import json
 import socket
+import ssl
 import struct
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from ipaddress import IPv4Address
 from pathlib import Path
+from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 
 from opentrail_backends.object_store import Credentials
 from opentrail_backends.object_store.port import (
@@ -24,7 +33,7 @@ from opentrail_backends.object_store.port import (
     PutRefused,
     StoreThrottled,
 )
-from opentrail_backends.object_store.s3 import S3ObjectStore
+from opentrail_backends.object_store.s3 import _ATTEMPTS, S3ObjectStore
 from opentrail_backends.object_store.s3_settings import S3Settings
 from tests.servers.s3 import S3Server
 
@@ -45,11 +54,12 @@ class ScriptedServer:
 
     answers: list[Answer]
     requests: list[Request] = field(default_factory=list)
+    tls: ssl.SSLContext | None = None
     _done: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
         self._listener = socket.create_server(("127.0.0.1", 0))
-        self.endpoint = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        self.endpoint = f"http{'s' if self.tls else ''}://127.0.0.1:{self._listener.getsockname()[1]}"
         self._threads = [threading.Thread(target=self._accept, daemon=True)]
         self._threads[0].start()
 
@@ -61,6 +71,12 @@ class ScriptedServer:
             self._threads.append(thread)
 
     def _serve(self, connection: socket.socket) -> None:
+        if self.tls:
+            try:
+                connection = self.tls.wrap_socket(connection, server_side=True)
+            except OSError:  # the client refused our certificate
+                connection.close()
+                return
         with connection, connection.makefile("rb") as stream:
             line = stream.readline().decode().strip()
             if not line:
@@ -95,8 +111,8 @@ Serve = Callable[..., ScriptedServer]
 def serve() -> Iterator[Serve]:
     servers: list[ScriptedServer] = []
 
-    def start(*answers: Answer) -> ScriptedServer:
-        servers.append(ScriptedServer(list(answers)))
+    def start(*answers: Answer, tls: ssl.SSLContext | None = None) -> ScriptedServer:
+        servers.append(ScriptedServer(list(answers), tls=tls))
         return servers[-1]
 
     yield start
@@ -363,6 +379,18 @@ def test_the_number_of_kept_stores_is_bounded(serve: Serve, monkeypatch: pytest.
     assert len(server.requests) == 4
 
 
+@pytest.mark.parametrize(("time_limit", "text"), [(60.0, "18s 750ms"), (10.0, "3s 125ms")])
+def test_all_tries_together_end_within_the_time_limit(serve: Serve, time_limit: float, text: str) -> None:
+    store = open_store(serve(STORED), time_limit=time_limit)
+    store.put("trail-logs", "key", b"", PutOptions())
+    (opened,) = store._stores.values()
+    options = opened.client_options
+    assert options is not None
+    longest_pauses = 0.1 * 2 + 0.1 * 4
+    assert _ATTEMPTS * store._attempt_limit + longest_pauses < time_limit
+    assert str(options["timeout"]) == text
+
+
 def test_without_credentials_it_does_not_open(serve: Serve) -> None:
     with pytest.raises(ValueError, match="AWS_ACCESS_KEY_ID"):
         open_store(serve(STORED), credentials=None)
@@ -380,6 +408,61 @@ def test_credentials_are_found_in_the_usual_places(
     sent = server.requests[0].headers
     assert "Credential=FROMPROFILE/" in sent["authorization"]
     assert sent["x-amz-security-token"] == "t"
+
+
+@dataclass(frozen=True)
+class PrivateAuthority:
+    """A certificate authority that nobody else knows, and a server's context with a certificate of it."""
+
+    bundle: Path
+    server: ssl.SSLContext
+
+
+@pytest.fixture
+def private_authority(tmp_path: Path) -> PrivateAuthority:
+    def certificate(name: str, issuer: str, signer: ec.EllipticCurvePrivateKey, key: Any, *more: Any) -> bytes:
+        now = datetime.now(UTC)
+        builder = x509.CertificateBuilder(
+            x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, issuer)]),
+            x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]),
+            key.public_key(),
+            x509.random_serial_number(),
+            now - timedelta(days=1),
+            now + timedelta(days=1),
+        )
+        for extension in more:
+            builder = builder.add_extension(extension, critical=False)
+        return builder.sign(signer, hashes.SHA256()).public_bytes(Encoding.PEM)
+
+    authority, server = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
+    address = x509.SubjectAlternativeName([x509.IPAddress(IPv4Address("127.0.0.1"))])
+    bundle, chain = tmp_path / "authority.pem", tmp_path / "server.pem"
+    bundle.write_bytes(
+        certificate("authority", "authority", authority, authority, x509.BasicConstraints(ca=True, path_length=None))
+    )
+    private = server.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    chain.write_bytes(private + certificate("server", "authority", authority, server, address))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(chain)
+    return PrivateAuthority(bundle, context)
+
+
+def test_a_server_that_no_known_authority_vouches_for_is_told(
+    serve: Serve, private_authority: PrivateAuthority
+) -> None:
+    store = open_store(serve(STORED, tls=private_authority.server))
+    error = failure(lambda: store.put("trail-logs", "key", b"", PutOptions()))
+    assert type(error) is OutcomeUnknown
+    assert "InvalidCertificate" in str(error)
+
+
+def test_an_authority_of_the_operators_is_trusted(
+    serve: Serve, private_authority: PrivateAuthority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_CA_BUNDLE", str(private_authority.bundle))
+    server = serve(STORED, tls=private_authority.server)
+    open_store(server).put("trail-logs", "key", b"body", PutOptions())
+    assert server.requests[0].headers["x-amz-content-sha256"] == "UNSIGNED-PAYLOAD"
 
 
 @pytest.mark.s3

@@ -22,6 +22,7 @@ from opentrail_backends.object_store.port import (
 _STATUS = re.compile(r"^\s+status: (\d{3}),$", re.MULTILINE)
 _CODE = re.compile(r"<Code>([A-Za-z0-9._:-]{1,80})</Code>")
 _REASON = re.compile(r"<Message>([^<]{1,300})</Message>")
+_CAUSES = re.compile(r'^\s+kind: (\w+),$|^\s+message: ("[^"]*"),$|(InvalidCertificate\(\s*\w+)', re.MULTILINE)
 _THROTTLED = re.compile(r"SlowDown.*|.*Throttl.*|TooManyRequests.*|RequestLimitExceeded")
 _CODES_OF_STATUS = {
     400: "BadRequest",
@@ -48,7 +49,8 @@ def translate_obstore(error: BaseException, what: str, *, reading: bool) -> Obje
     if status is None:
         if "inner: BareRedirect" in debug:
             return WrongRegion(what)
-        return OutcomeUnknown(f"{what}: no answer ({str(error).partition(chr(10))[0]})")
+        causes = " ".join(dict.fromkeys("".join(found) for found in _CAUSES.findall(debug)))
+        return OutcomeUnknown(f"{what}: no answer ({str(error).partition(chr(10))[0]}; {causes})")
     after = debug[status.end() :]
     code, reason = _CODE.search(after), _REASON.search(after)
     return translate_answer(int(status[1]), code[1] if code else "", reason[1] if reason else "", what, reading=reading)

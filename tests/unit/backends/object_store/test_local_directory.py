@@ -6,6 +6,7 @@ import base64
 import errno
 import fcntl
 import json
+import multiprocessing
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -309,6 +310,38 @@ def test_without_a_data_key_nothing_is_put(store: LocalDirectoryObjectStore, mon
     monkeypatch.setattr(store._keys, "generate_data_key", refuse)
     assert refusal(lambda: store.put(BUCKET, KEY, b"", OPTIONS)) == "KMS.KeyUnavailable"
     assert not list(store.list(BUCKET))
+
+
+def _create_all(root: Path, keys: Path, barrier: Any, answers: Any) -> None:
+    barrier.wait(60)
+    won = 0
+    for number in range(40):
+        store = LocalDirectoryObjectStore(root, LocalKeys(keys))  # opening also removes left-over files
+        try:
+            store.put(BUCKET, f"{number % 5}/{number}", str(os.getpid()).encode(), OPTIONS)
+            won += 1
+        except ObjectAlreadyExists:
+            pass
+    answers.put(won)
+
+
+def test_of_several_processes_exactly_one_creates_each_object(
+    store: LocalDirectoryObjectStore, root: Path, tmp_path: Path
+) -> None:
+    spawn = multiprocessing.get_context("spawn")
+    barrier, answers = spawn.Barrier(3), spawn.Queue()
+    arguments = (root, tmp_path / "keys", barrier, answers)
+    processes = [spawn.Process(target=_create_all, args=arguments) for _ in range(3)]
+    for process in processes:
+        process.start()
+    assert sum(answers.get(timeout=60) for _ in processes) == 40
+    for process in processes:
+        process.join(60)
+    assert {store.get(BUCKET, info.key).body for info in store.list(BUCKET)} <= {
+        str(process.pid).encode() for process in processes
+    }
+    assert len(list(store.list(BUCKET))) == 40
+    assert not list((root / ".temporary").iterdir())
 
 
 PARTS = st.text(alphabet="ab-.0é\uffee🦉", min_size=1, max_size=3).filter(lambda part: part not in {".", ".."})
