@@ -69,8 +69,9 @@ def encode_batch(batch: EventBatch) -> bytes:
 def decode_batch(data: bytes | memoryview) -> EventBatch:
     """Reads what `encode_batch` wrote, without copying: records and columns are views of `data`.
 
-    What the batch says as a whole is checked. A group whose records are not as long as its lengths say is found by
-    `record_views` and `split`, broken attributes by `attributes_of`; the JSON texts are not read. Raises MalformedBatch.
+    What the batch says as a whole is checked. A group whose records are not as long as its lengths say is found
+    by `record_views` and `split`, broken attributes by `attributes_of`. The JSON texts are not read.
+    Raises MalformedBatch.
     """
     try:
         wire = _decoder.decode(data)

@@ -28,9 +28,7 @@ _OF_TYPE = {
     "AwsCloudTrailInsight": EventCategory.INSIGHT,
 }
 
-# Data events of the services that basic selectors know and of two busy ones more. Sources: the CloudTrail pages
-# "Amazon S3 CloudTrail events", "Logging DynamoDB operations by using AWS CloudTrail", "Logging AWS Lambda API
-# calls", "Amazon SNS data events in CloudTrail", "Logging Amazon SQS API calls".
+# Data events of the services that basic selectors know and of two busy ones more, for records that do not say.
 _DATA_EVENTS = {
     "s3.amazonaws.com": frozenset(
         {
