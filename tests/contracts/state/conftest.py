@@ -6,14 +6,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import delete, insert
 
-from opentrail_backends.state import open_state_store
+from opentrail_backends.state import open_state_store, tables
 from opentrail_backends.state.port import Chain, StateStore
 from tests.contracts.state.samples import Clock, chain, current
 
-between_processes = pytest.mark.parametrize(
-    "state_url", ["sqlite file", pytest.param("postgresql", marks=pytest.mark.postgresql)], indirect=True
-)
+DATABASES = ["sqlite memory", "sqlite file", pytest.param("postgresql", marks=pytest.mark.postgresql)]
+
+between_processes = pytest.mark.parametrize("state_url", DATABASES[1:], indirect=True)
 """For what a database in memory cannot have: it belongs to one store."""
 
 SECRET_KEY = bytes(range(32))
@@ -22,16 +23,33 @@ MEMORY = "sqlite://"
 Opener = Callable[..., StateStore]
 
 
-@pytest.fixture(
-    params=["sqlite memory", "sqlite file", pytest.param("postgresql", marks=pytest.mark.postgresql)],
-)
+@pytest.fixture(params=DATABASES)
 def state_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "sqlite memory":
-        return MEMORY
-    if request.param == "sqlite file":
-        return f"sqlite:///{tmp_path}/state.db"
-    url: str = request.getfixturevalue("postgres_database")()
+    """A database without rows. On PostgreSQL it is one for all tests: to make a database takes longer than a test."""
+    if request.param != "postgresql":
+        return sqlite_url(request.param, tmp_path)
+    url: str = request.getfixturevalue("migrated_postgresql")
+    store = open_state_store(url)
+    with store._transactions.writing() as connection:  # type: ignore[attr-defined]
+        for table in reversed(tables.metadata.sorted_tables):
+            connection.execute(delete(table))
+        connection.execute(insert(tables.clock).values(id=1, last=0))
+        connection.execute(insert(tables.configuration_head).values(id=1, revision=0, effective_at=0))
+    store.close()
     return url
+
+
+@pytest.fixture(scope="session")
+def migrated_postgresql(postgres_database: Callable[[], str]) -> str:
+    url = postgres_database()
+    store = open_state_store(url)
+    store.migrate()
+    store.close()
+    return url
+
+
+def sqlite_url(kind: str, folder: Path) -> str:
+    return MEMORY if kind == "sqlite memory" else f"sqlite:///{folder}/state.db"
 
 
 @pytest.fixture

@@ -1,13 +1,29 @@
-"""A proxy before PostgreSQL that cuts the connection at a commit, the answer unread."""
+"""Commits whose answer is lost: at the driver, or on the wire by a proxy before PostgreSQL."""
 
 from __future__ import annotations
 
 import socket
 import threading
 from contextlib import suppress
-from typing import Self
+from typing import Any, Self
 
+import pytest
 from sqlalchemy import make_url
+
+from opentrail_backends.state.port import StateStore
+
+
+def lose_next_commit(store: StateStore, monkeypatch: pytest.MonkeyPatch, *, kept: bool) -> None:
+    """The connection breaks after (kept) or before the database has committed; no answer comes either way."""
+    dialect = store._transactions.engine.dialect  # type: ignore[attr-defined]
+    commit, rollback = dialect.do_commit, dialect.do_rollback
+
+    def do_commit(connection: Any) -> None:
+        monkeypatch.setattr(dialect, "do_commit", commit)
+        (commit if kept else rollback)(connection)
+        raise dialect.loaded_dbapi.OperationalError("the connection was lost")
+
+    monkeypatch.setattr(dialect, "do_commit", do_commit)
 
 
 class Severing:

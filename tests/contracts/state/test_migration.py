@@ -13,13 +13,23 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, text
 
 from opentrail_backends.state import open_state_store, tables
-from opentrail_backends.state.port import StateError, StateStore
-from tests.contracts.state.conftest import Opener, between_processes
+from opentrail_backends.state.port import OutcomeUnknown, StateError, StateStore
+from tests.contracts.state.conftest import DATABASES, Opener, between_processes, sqlite_url
 from tests.contracts.state.samples import delivered, dump
+from tests.contracts.state.severed import lose_next_commit
 
 MIGRATE = (
     "import sys; from opentrail_backends.state import open_state_store as o; s = o(sys.argv[1]); s.migrate(); s.close()"
 )
+
+
+@pytest.fixture(params=DATABASES)
+def state_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A database without a schema."""
+    if request.param != "postgresql":
+        return sqlite_url(request.param, tmp_path)
+    url: str = request.getfixturevalue("postgres_url")
+    return url
 
 
 def test_migrating_again_keeps_everything(store: StateStore) -> None:
@@ -106,6 +116,17 @@ def test_a_migration_that_fails_leaves_nothing(open_store: Opener) -> None:
         connection.execute(text("DROP TABLE public_key"))
     store.migrate()
     delivered(store, ["a"])
+
+
+def test_a_commit_is_unknown_also_while_a_migration_is_in_it(
+    open_store: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = open_store()
+    lose_next_commit(store, monkeypatch, kept=True)
+    with pytest.raises(OutcomeUnknown):
+        store.migrate()
+    store.migrate()
+    assert store.ledger.windows() == []
 
 
 def test_a_store_without_a_schema_says_that_it_must_be_migrated(open_store: Opener) -> None:

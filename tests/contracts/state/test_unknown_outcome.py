@@ -31,7 +31,7 @@ from tests.contracts.state.samples import (
     intent,
     public_key,
 )
-from tests.contracts.state.severed import Severing
+from tests.contracts.state.severed import Severing, lose_next_commit
 
 OPEN = intent(1, 0, 10, intended_file("a"))
 A = "AWSLogs/a.json.gz"
@@ -78,19 +78,6 @@ def prepare(store: StateStore) -> None:
     store.chains.ensure_chains([chain(), published])
     store.chains.append(published, digest(published), [], START + 7200, ended=False)
     store.configuration.add_token(b"\x01" * 32, "111122223333", "t")
-
-
-def lose_next_commit(store: StateStore, monkeypatch: pytest.MonkeyPatch, *, kept: bool) -> None:
-    """The connection breaks after (kept) or before the database has committed; no answer comes either way."""
-    dialect = store._transactions.engine.dialect  # type: ignore[attr-defined]
-    commit, rollback = dialect.do_commit, dialect.do_rollback
-
-    def do_commit(connection: Any) -> None:
-        monkeypatch.setattr(dialect, "do_commit", commit)
-        (commit if kept else rollback)(connection)
-        raise dialect.loaded_dbapi.OperationalError("the connection was lost")
-
-    monkeypatch.setattr(dialect, "do_commit", do_commit)
 
 
 @each_write
@@ -158,17 +145,6 @@ def test_after_an_unknown_digest_its_files_are_in_one_digest(
     assert current(store).sequence == 1
     assert store.chains.undigested(current(store), START + 1) == []
     assert [built.sequence for built in store.chains.unpublished(9) if built.chain_id == "chain-1"] == [1]
-
-
-def test_a_commit_is_unknown_also_while_a_migration_is_in_it(
-    open_store: Opener, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    store = open_store()
-    lose_next_commit(store, monkeypatch, kept=True)
-    with pytest.raises(OutcomeUnknown):
-        store.migrate()
-    store.migrate()
-    assert store.ledger.windows() == []
 
 
 @pytest.mark.postgresql
