@@ -30,15 +30,17 @@ from opentrail_cli.realistic_events import ACCOUNTS, ORGANIZATION_ID, REGIONS, G
 from opentrail_cli.record_files import FoundRecord
 from opentrail_cli.services import ALL_SERVICES, Services, make_buckets
 from opentrail_cli.settings import Settings
+from opentrail_cli.status import read_status
 
 MANAGEMENT = next(iter(ACCOUNTS))
 HOURS = 6
 """How much of the organization's time the events tell of; it ends now."""
 
 WINDOW_SECONDS = 2.0
-DIGEST_SECONDS = 8
+DIGEST_SECONDS = 6
 DIGESTS_PER_CHAIN = 2
 PATIENCE_SECONDS = 100.0
+_FAR_FUTURE = 1 << 40
 
 _MARKER = "made-by-opentrail-demo"
 _TOKEN = "demo"  # noqa: S105 - a name, not a token
@@ -66,7 +68,7 @@ def run_demo(directory: Path, seed: int, events: int, console: Console) -> int:
                 seconds = _send(made, parts, services)
             report.sent(made, seconds)
             with report.waiting(f"waiting for windows to close and {DIGESTS_PER_CHAIN} digests per chain"):
-                seconds = _wait_for_digests(parts.state)
+                seconds = _wait_for_digests(parts)
         evidence = Evidence(parts, MANAGEMENT, TRAIL_NAME, began)
         evidence.write_public_keys(directory / "public-keys.json")
         return _show_evidence(evidence, report, seconds)
@@ -125,18 +127,29 @@ def _send(events: Sequence[GeneratedEvent], parts: Parts, services: Services) ->
     return time.monotonic() - began
 
 
-def _wait_for_digests(state: StateStore) -> float:
-    """Waits until each delivered log file is in a digest and each chain has its digests; returns the seconds."""
+def _wait_for_digests(parts: Parts) -> float:
+    """Waits until every event is in a log file and every log file in a digest; returns the seconds it took."""
     began = time.monotonic()
     while time.monotonic() < began + PATIENCE_SECONDS:
-        chains = state.chains.all_chains()
-        if len(chains) == len(ACCOUNTS) * len(REGIONS) and all(c.sequence >= DIGESTS_PER_CHAIN for c in chains):
-            far_future = 1 << 40
-            waiting = any(state.chains.undigested(chain, far_future) for chain in chains)
-            if not waiting and not state.chains.unpublished(1):
-                return time.monotonic() - began
+        if _is_delivered(parts) and _is_digested(parts.state):
+            return time.monotonic() - began
         time.sleep(0.2)
     raise CommandFailed(f"There were no {DIGESTS_PER_CHAIN} digests per chain after {PATIENCE_SECONDS:.0f} s.")
+
+
+def _is_delivered(parts: Parts) -> bool:
+    partitions = read_status(parts.event_bus, parts.state)["partitions"]
+    return all(partition["lag"] == 0 and partition["open_windows"] == 0 for partition in partitions)
+
+
+def _is_digested(state: StateStore) -> bool:
+    chains = state.chains.all_chains()
+    return (
+        len(chains) == len(ACCOUNTS) * len(REGIONS)
+        and all(chain.sequence >= DIGESTS_PER_CHAIN for chain in chains)
+        and not any(state.chains.undigested(chain, _FAR_FUTURE) for chain in chains)
+        and not state.chains.unpublished(1)
+    )
 
 
 def _show_evidence(evidence: Evidence, report: demo_report.Report, seconds: float) -> int:
