@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
+
 from opentrail_backends.event_bus import open_event_bus
 from opentrail_backends.event_bus.port import EventBus, EventPublisher, Partition, Topic
-
 from tests.contracts.event_bus.members import Member
 
 MAX_MESSAGE_BYTES = 300_000
@@ -91,7 +91,9 @@ class EmbeddedWorld(_World):
         return self.bus.ensure_topic(region, partitions)
 
     def delete_messages(self, partition: Partition, below: int) -> None:
-        place = "(SELECT partitions.id FROM partitions JOIN topics ON topic = topics.id WHERE region = ? AND number = ?)"
+        place = (
+            "(SELECT partitions.id FROM partitions JOIN topics ON topic = topics.id WHERE region = ? AND number = ?)"
+        )
         self._change(f"DELETE FROM messages WHERE partition = {place} AND offset < ?", *partition, below)
         self._change(f"UPDATE partitions SET start_offset = ? WHERE id = {place}", below, *partition)
 

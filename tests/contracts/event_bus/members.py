@@ -26,6 +26,8 @@ class Member:
     seeks: bool = True
     in_revoked: Callable[[Partition], None] = lambda partition: None
     threads: set[int] = field(default_factory=set)
+    patience: float = 0.05
+    """Seconds of one poll."""
 
     def assigned(self, partitions: Collection[Partition]) -> None:
         self._note("assigned", partitions)
@@ -53,7 +55,7 @@ class Member:
         return self
 
     def step(self) -> None:
-        self.messages.extend(self.reader.poll(0.05))
+        self.messages.extend(self.reader.poll(self.patience))
 
     @property
     def ours(self) -> frozenset[Partition]:

@@ -6,8 +6,8 @@ import threading
 from collections.abc import Collection
 
 import pytest
-from opentrail_backends.event_bus.port import CommittedPosition, Partition
 
+from opentrail_backends.event_bus.port import CommittedPosition, Partition
 from tests.contracts.event_bus.conftest import POLL_INTERVAL, World
 from tests.contracts.event_bus.members import Member, all_of, numbered, steps, until
 
@@ -44,6 +44,18 @@ def test_a_region_that_appears_later_joins_by_itself(world: World) -> None:
     until(lambda: bool(reader.messages), reader)
     assert len(reader.ours) == 4
     assert reader.told("revoked") == reader.told("lost") == set()
+
+
+def test_changes_come_through_however_short_the_polls_are(world: World) -> None:
+    world.bus.ensure_topic("eu-west-1", 2)
+    hasty = world.member("hasty", patience=0.0).join()
+    until(lambda: len(hasty.ours) == 2, hasty)
+    world.bus.ensure_topic("us-east-1", 2)
+    until(lambda: len(hasty.ours) == 4, hasty)
+    other = world.member("other", patience=0.0).join()
+    until(lambda: len(hasty.ours) == len(other.ours) == 2, hasty, other)
+    world.put(Partition("us-east-1", 1), [b"hello"])
+    until(lambda: bool(hasty.messages or other.messages), hasty, other)
 
 
 def test_a_reader_that_joins_before_any_region_exists_gets_them_all(world: World) -> None:

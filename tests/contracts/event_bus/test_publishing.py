@@ -8,8 +8,8 @@ import threading
 import time
 
 import pytest
-from opentrail_backends.event_bus.port import Bounds, EventBusError, MessageTooLarge, Partition, PublishFailed
 
+from opentrail_backends.event_bus.port import Bounds, EventBusError, MessageTooLarge, Partition, PublishFailed
 from tests.contracts.event_bus.conftest import MAX_MESSAGE_BYTES, World
 from tests.contracts.event_bus.members import numbered, until
 
@@ -50,9 +50,7 @@ def test_many_threads_lose_nothing_and_each_keeps_its_order(world: World) -> Non
 
     def publish(thread: int) -> None:
         try:
-            futures = [
-                publisher.publish(Partition(REGION, n % 3), b"key", b"%d %d" % (thread, n)) for n in range(150)
-            ]
+            futures = [publisher.publish(Partition(REGION, n % 3), b"key", b"%d %d" % (thread, n)) for n in range(150)]
             for future in futures:
                 future.result(30)
         except BaseException as error:  # shown by the test
@@ -66,11 +64,11 @@ def test_many_threads_lose_nothing_and_each_keeps_its_order(world: World) -> Non
     assert failures == []
     reader = world.member().join()
     until(lambda: len(reader.messages) >= 8 * 150, reader)
-    assert sorted(reader.values()) == sorted(b"%d %d" % (thread, n) for thread in range(8) for n in range(150))
+    assert sorted(reader.values()) == sorted(b"%d %d" % (who, n) for who in range(8) for n in range(150))
     for number in range(3):
         found = [tuple(map(int, value.split())) for value in reader.values(Partition(REGION, number))]
-        for thread in range(8):
-            assert [n for who, n in found if who == thread] == list(range(number, 150, 3))
+        for one in range(8):
+            assert [n for who, n in found if who == one] == list(range(number, 150, 3))
 
 
 def test_append_times_are_the_clocks_and_never_fall(world: World) -> None:

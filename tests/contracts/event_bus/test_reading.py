@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from opentrail_backends.event_bus.port import Bounds, CommittedPosition, EventBusError, OffsetOutOfRange, Partition
 
+from opentrail_backends.event_bus.port import Bounds, CommittedPosition, EventBusError, OffsetOutOfRange, Partition
 from tests.contracts.event_bus.conftest import World
 from tests.contracts.event_bus.members import Member, numbered, steps, until
 

@@ -9,11 +9,11 @@ from typing import Any
 
 from kafka import OffsetAndMetadata, TopicPartition
 from kafka.errors import KafkaError, OffsetOutOfRangeError
+from kafka.structs import MemberState
 
 from opentrail_backends.event_bus.kafka.cluster import KafkaCluster
 from opentrail_backends.event_bus.kafka.errors import kafka_errors
 from opentrail_backends.event_bus.kafka.group_consumer import GroupConsumer
-from opentrail_backends.event_bus.kafka.settings import milliseconds
 from opentrail_backends.event_bus.kafka.watchdog import Watchdog
 from opentrail_backends.event_bus.port import (
     Bounds,
@@ -80,15 +80,14 @@ class KafkaReader:
         if self._member is None:  # it could not be made anew the last time
             self._open()
             assert self._member is not None
-        consumer = self._consumer
         with kafka_errors("polling failed"):
             try:
-                found = self._member.call(lambda: consumer.poll(timeout_ms=milliseconds(timeout)))
+                found = self._member.poll(timeout)
             except OffsetOutOfRangeError as error:
                 raise self._out_of_range(error) from error
         self._raise_error_of_listener(found)
         messages = self._messages(found)
-        if self._watchdog.is_due(self._clock()):
+        if self._watchdog.is_due(self._clock()) and not self._member.is_joining:
             self._look_for_stalls()
         return messages
 
@@ -211,7 +210,7 @@ class KafkaReader:
 
     def _is_stable(self) -> bool:
         """While it joins, a member cannot commit, and the library would try until the time is up."""
-        return self._member is not None and self._consumer.group_metadata().state.name == "STABLE"
+        return self._member is not None and self._consumer.group_metadata().state == MemberState.STABLE
 
     def committed(self, partition: Partition) -> CommittedPosition | None:
         """See EventReader."""
