@@ -12,7 +12,6 @@ from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from opentrail.evidence.object_keys import DigestKey, LogFileKey, parse_key
-from opentrail_backends.object_store.port import ObjectInfo
 from opentrail_cli.composition import Parts
 from opentrail_cli.reading import export_public_keys, read_object
 from opentrail_cli.realistic_events import ACCOUNTS, ORGANIZATION_ID
@@ -77,8 +76,9 @@ class Evidence:
         self._public_keys = file
 
     def files(self) -> Sequence[EvidenceFile]:
-        """Every object in the bucket."""
-        return [_evidence_file(info) for info in self._parts.object_store.list(BUCKET)]
+        """Every log file and digest in the bucket."""
+        infos = self._parts.object_store.list(BUCKET, "AWSLogs/o-")
+        return [EvidenceFile(info.key, info.size, parse_key(info.key)) for info in infos]
 
     def path_of(self, file: EvidenceFile) -> Path:
         """Where an object lies on the disk."""
@@ -133,9 +133,3 @@ def changed_byte(path: Path) -> Iterator[None]:
     finally:
         path.write_bytes(original)
         path.chmod(mode)
-
-
-def _evidence_file(info: ObjectInfo) -> EvidenceFile:
-    parsed = parse_key(info.key)
-    assert isinstance(parsed, LogFileKey | DigestKey)
-    return EvidenceFile(info.key, info.size, parsed)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
@@ -96,9 +99,9 @@ class Report:
     def next_steps(self, victim: EvidenceFile, evidence: Evidence) -> None:
         """Commands that work in the same folder."""
         path = evidence.path_of(victim).relative_to(evidence.root)
-        here = self._directory
+        here, program = self._directory, _program()
         self._console.print("\nTry next", style="bold")
-        self._command("Read the intruder's file:", f"opentrail cat --data-directory {here} {here}/buckets/{path}")
+        self._command("Read the intruder's file:", f"{program} cat --data-directory {here} {here}/buckets/{path}")
         options = (
             f"--trail-arn {evidence.trail_arn}",
             f"--start-time {format_time(evidence.start)} --region {victim.parsed.region}",
@@ -108,9 +111,9 @@ class Report:
         )
         self._command(
             "Change any file of that account and region yourself, then ask what is wrong:",
-            " \\\n      ".join(("opentrail validate-logs --verbose", *options)),
+            " \\\n      ".join((f"{program} validate-logs --verbose", *options)),
         )
-        self._command("Run it with your own events:", "opentrail up      then: opentrail ingest --add-accounts FILE…")
+        self._command("Run it with your own events:", f"{program} up      then: {program} ingest --add-accounts FILE…")
 
     def _step(self, name: str, text: str) -> None:
         self._console.print(Text.assemble("\n", (f"{name:<11}", "bold cyan"), text))
@@ -144,6 +147,14 @@ class Report:
             total = valid + validation.count(subject, Verdict.INVALID) + validation.count(subject, Verdict.UNCHECKED)
             parts.append(f"{valid}/{total} {name} files valid")
         return ", ".join(parts)
+
+
+def _program() -> str:
+    """How the reader's shell finds the command: after `make demo` it is in the virtual environment."""
+    if shutil.which("opentrail") is not None:
+        return "opentrail"
+    script = Path(sys.argv[0])
+    return os.path.relpath(script) if script.name == "opentrail" and script.is_file() else "opentrail"
 
 
 def _place(file: EvidenceFile) -> tuple[str, str]:

@@ -6,6 +6,7 @@ environment, which wins. Every setting has a default that suits one machine (`op
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import tomllib
 from collections.abc import Mapping
@@ -132,14 +133,23 @@ class Settings(BaseModel):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
+        mistakes = []
         if (self.tls_certificate_file is None) != (self.tls_private_key_file is None):
-            raise ValueError("tls_certificate_file and tls_private_key_file are given together or not at all")
+            mistakes.append("tls_certificate_file and tls_private_key_file are given together or not at all")
         if self.tls_client_authorities_file is not None and self.tls_certificate_file is None:
-            raise ValueError("tls_client_authorities_file needs tls_certificate_file and tls_private_key_file")
+            mistakes.append("tls_client_authorities_file needs tls_certificate_file and tls_private_key_file")
+        if self.tls_certificate_file is None and not self.plaintext_allowed:
+            mistakes += [
+                f"{name}: {getattr(self, name)} without TLS needs plaintext_allowed (if a proxy in front ends TLS)"
+                for name in ("producer_address", "control_plane_address")
+                if not _is_loopback(getattr(self, name))
+            ]
         if self.file_bytes > self.window_bytes:
-            raise ValueError("file_bytes must not be larger than window_bytes")
+            mistakes.append("file_bytes must not be larger than window_bytes")
         if self.window_bytes > self.memory_bytes:
-            raise ValueError("window_bytes must not be larger than memory_bytes")
+            mistakes.append("window_bytes must not be larger than memory_bytes")
+        if mistakes:
+            raise ValueError("\n".join(mistakes))
         return self
 
     def url_of(self, what: Literal["event_bus", "object_store", "state", "keys", "spool"]) -> str:
@@ -194,6 +204,14 @@ def split_address(address: str) -> tuple[str, int]:
     return host, int(port)
 
 
+def _is_loopback(address: str) -> bool:
+    host, _ = split_address(address)
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
 def _read_file(path: Path | None) -> tuple[dict[str, Any], list[str]]:
     if path is None:
         return {}, []
@@ -215,5 +233,5 @@ def _sentences(error: ValidationError, places: Mapping[str, str]) -> list[str]:
         place = places.get(str(detail["loc"][0])) if detail["loc"] else None
         named = f"{PREFIX}{name.upper()}" if place == "environment" else name
         where = f"{named} (in {place})" if place not in {None, "environment"} else named
-        sentences.append(f"{where}: {message}" if where else message)
+        sentences += [f"{where}: {message}"] if where else message.split("\n")
     return sentences

@@ -13,6 +13,7 @@ from opentrail_backends.state.port import AccessKey
 from opentrail_cli.apply import Applied, NewToken, apply_declaration, newest_configuration
 from opentrail_cli.composition import Parts
 from opentrail_cli.declared import read_declaration
+from opentrail_cli.errors import CommandFailed
 from opentrail_cli.first_account import DEFAULT_ACCOUNT, first_account
 from opentrail_cli.services import ALL_SERVICES, ServiceName, Services, make_buckets
 from opentrail_cli.settings import Settings
@@ -55,7 +56,9 @@ def apply_file(parts: Parts, file: Path, *, prune: bool = False) -> Applied:
 
 
 def apply_at_start(parts: Parts, account_id: str | None) -> Applied | None:
-    """The file that the settings name, or else a first account where there is no trail yet."""
+    """The file that the settings name, or else a first account where there is no trail yet. Raises CommandFailed."""
+    if parts.settings.declared is not None and account_id is not None:
+        raise CommandFailed("Give an account or a declared file, not both: the file can hold the account.")
     if parts.settings.declared is not None:
         return apply_file(parts, parts.settings.declared)
     store = parts.state.configuration

@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 import gzip
+import ipaddress
 import json
 import os
 import re
 import signal
+import socket
+import ssl
 import subprocess
 import sys
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import boto3
 import msgspec
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from opentrail_cli.realistic_events import realistic_events
 from opentrail_validator import LocalDirectory, read_storage_key
@@ -275,3 +285,50 @@ def test_a_producer_that_is_not_there_and_an_address_that_is_taken(
     (tmp_path / "a.jsonl").write_text("{}\n")
     said = opentrail(tmp_path, "ingest", "a.jsonl", "--producer", taken, code=1)
     assert f"No producer answers on {taken}" in said
+
+
+def test_over_tls_with_metrics(tmp_path: Path, start: Callable[..., Running]) -> None:
+    sent = write_events(tmp_path / "events.jsonl", 50)
+    certificate, key = self_signed(tmp_path)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        metrics = f"127.0.0.1:{free.getsockname()[1]}"
+    tls = {"OPENTRAIL_TLS_CERTIFICATE_FILE": str(certificate), "OPENTRAIL_TLS_PRIVATE_KEY_FILE": str(key)}
+    up = start("up", "--account", ACCOUNT, OPENTRAIL_METRICS_ADDRESS=metrics, **tls)
+    said = up.read_until("Ctrl-C")
+    producer = address(said, r"producer \(gRPC\)")
+    authority = ("--certificate-authority", str(certificate))
+    assert f"{len(sent)} events accepted" in opentrail(
+        tmp_path, "ingest", "events.jsonl", "--producer", producer, *authority
+    )
+    with urllib.request.urlopen(f"http://{metrics}/metrics", timeout=PATIENCE) as answer:
+        counted = re.search(r"^opentrail_producer_events_accepted_total (\S+)$", answer.read().decode(), re.MULTILINE)
+    assert counted is not None
+    assert float(counted[1]) == len(sent)
+    trusting = ssl.create_default_context(cafile=str(certificate))
+    api = address(said, "CloudTrail API")
+    with pytest.raises(urllib.error.HTTPError, match="404"):
+        urllib.request.urlopen(api, timeout=PATIENCE, context=trusting)
+    up.stop()
+
+
+def self_signed(folder: Path) -> tuple[Path, Path]:
+    """A certificate for 127.0.0.1 and its key, as PEM files."""
+    private = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder(name, name, private.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_after(now + timedelta(hours=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .sign(private, hashes.SHA256())
+    )
+    chain, key = folder / "tls.crt", folder / "tls.key"
+    chain.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    key.write_bytes(
+        private.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+    )
+    return chain, key

@@ -78,12 +78,28 @@ def test_a_file_that_cannot_be_read(tmp_path: Path, content: str | None, said: s
         ({"OPENTRAIL_TLS_CLIENT_AUTHORITIES_FILE": "a.pem"}, "needs tls_certificate_file"),
         ({"OPENTRAIL_WINDOW_BYTES": "2000000"}, "file_bytes must not be larger than window_bytes"),
         ({"OPENTRAIL_MEMORY_BYTES": "60000000"}, "window_bytes must not be larger than memory_bytes"),
+        (
+            {"OPENTRAIL_PRODUCER_ADDRESS": "0.0.0.0:1"},
+            "producer_address: 0.0.0.0:1 without TLS",
+        ),
+        ({"OPENTRAIL_CONTROL_PLANE_ADDRESS": "[::]:1"}, "control_plane_address: [::]:1 without TLS"),
         ({"OPENTRAIL_REGIONS": ""}, "at least one region"),
         ({"OPENTRAIL_REGIONS": "mars"}, "OPENTRAIL_REGIONS"),
     ],
 )
 def test_settings_that_do_not_fit_together(environment: dict[str, str], said: str) -> None:
     assert said in "\n".join(mistakes(environment))
+
+
+def test_what_does_not_fit_together_is_told_together_too() -> None:
+    told = mistakes({"OPENTRAIL_PRODUCER_ADDRESS": "audit.example.com:1", "OPENTRAIL_TLS_CLIENT_AUTHORITIES_FILE": "a"})
+    assert len(told) == 2
+
+
+def test_plaintext_elsewhere_is_allowed_when_asked_for_and_with_tls() -> None:
+    read_settings(None, {"OPENTRAIL_PRODUCER_ADDRESS": "0.0.0.0:1", "OPENTRAIL_PLAINTEXT_ALLOWED": "true"})
+    tls = {"OPENTRAIL_TLS_CERTIFICATE_FILE": "c", "OPENTRAIL_TLS_PRIVATE_KEY_FILE": "k"}
+    read_settings(None, {"OPENTRAIL_PRODUCER_ADDRESS": "0.0.0.0:1", **tls})
 
 
 def test_variables_of_commands_and_tests_are_no_settings() -> None:
