@@ -136,6 +136,7 @@ class DigestBuilder:
             if delivered.get(partition, 0) >= end:
                 self._tools.chains.mark_ending(chain.id)
                 del self._endings[chain.id]
+                self._known.discard(chain_key(chain))
         return False
 
     # --- steps 7 and 8 ----------------------------------------------------------------------------

@@ -13,6 +13,8 @@ from collections.abc import Iterable
 from concurrent.futures import Executor
 from dataclasses import dataclass
 
+import structlog
+
 from opentrail.evidence.digest import (
     SIGNATURE_ALGORITHM,
     SIGNATURE_ALGORITHM_METADATA,
@@ -27,15 +29,17 @@ from opentrail.evidence.signature import BadSignature, MalformedKeyError, verify
 from opentrail.evidence.times import format_time
 from opentrail_backends.object_store.port import (
     ObjectAlreadyExists,
-    ObjectStore,
     ObjectStoreError,
     PutOptions,
     StoredObject,
 )
 from opentrail_backends.state.port import BuiltDigest, Chains, PublicKeys
+from opentrail_delivery.checked_store import CheckedStore
 from opentrail_delivery.errors import ChainHalted
 from opentrail_delivery.metrics import DeliveryMetrics
 from opentrail_delivery.status import DeliveryStatus
+
+_log = structlog.get_logger("opentrail.delivery")
 
 _BATCH = 500
 
@@ -46,7 +50,7 @@ class PublisherTools:
 
     chains: Chains
     public_keys: PublicKeys
-    store: ObjectStore
+    store: CheckedStore
     putter: Executor
     metrics: DeliveryMetrics
     status: DeliveryStatus
@@ -57,6 +61,7 @@ class DigestPublisher:
 
     def __init__(self, tools: PublisherTools) -> None:
         self._tools = tools
+        self._halted: set[str] = set()
 
     def run_once(self) -> int:
         """One try for each waiting digest; returns how many were published. Raises StateError.
@@ -66,7 +71,9 @@ class DigestPublisher:
         by_chain: dict[str, list[BuiltDigest]] = {}
         for digest in self._tools.chains.unpublished(_BATCH):
             by_chain.setdefault(digest.chain_id, []).append(digest)
-        return sum(self._tools.putter.map(self._publish_chain, by_chain.values()))
+        published = sum(self._tools.putter.map(self._publish_chain, by_chain.values()))
+        self._tools.metrics.halted_chains.set(len(self._halted))
+        return published
 
     def _publish_chain(self, digests: Iterable[BuiltDigest]) -> int:
         published = 0
@@ -77,8 +84,12 @@ class DigestPublisher:
                 self._tools.metrics.put_failures.labels(type(error).__name__).inc()
                 break
             except ChainHalted as halt:
+                _log.error("digest chain halted", chain=digest.chain_id, reason=halt.reason)
                 self._tools.status.halted(f"chain {digest.chain_id}", halt.reason)
+                self._halted.add(digest.chain_id)
                 break
+            self._tools.status.released(f"chain {digest.chain_id}")
+            self._halted.discard(digest.chain_id)
             # A crash here: step 9 again, which finds the same bytes.
             self._tools.chains.mark_published(digest.chain_id, digest.sequence)
             self._tools.metrics.digests.inc()

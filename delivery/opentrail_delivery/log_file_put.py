@@ -13,10 +13,10 @@ from opentrail.evidence.log_file import MalformedLogFile, read_log_file
 from opentrail_backends.object_store.port import (
     ObjectAlreadyExists,
     ObjectNotFound,
-    ObjectStore,
     ObjectStoreError,
     PutOptions,
 )
+from opentrail_delivery.checked_store import CheckedStore
 from opentrail_delivery.metrics import DeliveryMetrics
 
 HASH_METADATA = "opentrail-sha256"
@@ -47,7 +47,7 @@ class LogFilePut:
 
 
 def put_until_done(
-    store: ObjectStore,
+    store: CheckedStore,
     file: LogFilePut,
     stop: threading.Event,
     metrics: DeliveryMetrics,
@@ -69,7 +69,7 @@ def put_until_done(
     return PutResult.STOPPED
 
 
-def _put_once(store: ObjectStore, file: LogFilePut) -> PutResult:
+def _put_once(store: CheckedStore, file: LogFilePut) -> PutResult:
     try:
         store.put(file.bucket, file.key, file.body, put_options(file))
     except ObjectAlreadyExists:
@@ -86,7 +86,7 @@ def put_options(file: LogFilePut) -> PutOptions:
     )
 
 
-def _compare(store: ObjectStore, file: LogFilePut) -> PutResult:
+def _compare(store: CheckedStore, file: LogFilePut) -> PutResult:
     """The key is taken (412): by our own file, from an earlier try, or by something else.
 
     The bytes decide, not the metadata, which anyone may have written. Compression may differ between

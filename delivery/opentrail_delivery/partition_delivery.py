@@ -23,8 +23,8 @@ from dataclasses import dataclass
 from opentrail.evidence.log_file import Codec
 from opentrail_backends.event_bus.batches import MalformedBatch, NewerFormat, peek
 from opentrail_backends.event_bus.port import EventReader, Message, Partition
-from opentrail_backends.object_store.port import ObjectStore
 from opentrail_backends.state.port import IntendedFile, Intent, Ledger
+from opentrail_delivery.checked_store import CheckedStore
 from opentrail_delivery.configuration_feed import ConfigurationFeed
 from opentrail_delivery.errors import PartitionHalted
 from opentrail_delivery.file_names import another_key, file_stamp, name_files
@@ -54,7 +54,7 @@ class DeliveryTools:
     """The ports and values that all partitions of a process share."""
 
     ledger: Ledger
-    store: ObjectStore
+    store: CheckedStore
     spool: Spool | None
     reader: EventReader
     feed: ConfigurationFeed
@@ -187,8 +187,8 @@ class PartitionDelivery:
             raise PartitionHalted(
                 self.partition,
                 f"redoing intent {plan.number} (offsets {plan.first_offset} to {plan.end_offset - 1}) gives other "
-                f"files than it fixed: {len(different)} differ, {len(intended)} are missing. The bus has other messages at "
-                "these offsets than before, or this release builds them differently",
+                f"files than it fixed: {len(different)} differ, {len(intended)} are missing. The bus has other "
+                "messages at these offsets than before, or this release builds them differently",
             )
         return [file for file in matched if file is not None]
 

@@ -15,6 +15,7 @@ from opentrail_backends.event_bus.port import EventBus, EventBusError
 from opentrail_backends.key_management.port import KeyManagement, KeyManagementError
 from opentrail_backends.object_store.port import ObjectStore
 from opentrail_backends.state.port import StateError, StateStore
+from opentrail_delivery.checked_store import CheckedStore
 from opentrail_delivery.codec import fastest_codec
 from opentrail_delivery.configuration_feed import ConfigurationFeed
 from opentrail_delivery.digest_builder import BuilderTools, DigestBuilder
@@ -61,6 +62,7 @@ class DeliveryService:
         self.metrics = metrics or DeliveryMetrics()
         self.delivery_status = DeliveryStatus()
         self._ports = ports
+        self._store = CheckedStore(ports.object_store)
         self._clock = clock
         self._feed = ConfigurationFeed(ports.state_store.configuration)
         self._putter = ThreadPoolExecutor(settings.put_threads, thread_name_prefix="put")
@@ -87,7 +89,8 @@ class DeliveryService:
         self._deadline = time.monotonic() + timeout
         self._stop.set()
         for thread in self._threads:
-            thread.join()
+            if thread.ident is not None:
+                thread.join()
         self._putter.shutdown(wait=False, cancel_futures=True)
         self._digest_putter.shutdown(wait=False, cancel_futures=True)
 
@@ -101,7 +104,7 @@ class DeliveryService:
         reader = self._ports.event_bus.reader(self.settings.group)
         tools = DeliveryTools(
             ledger=self._ports.state_store.ledger,
-            store=self._ports.object_store,
+            store=self._store,
             spool=self._ports.spool,
             reader=reader,
             feed=self._feed,
@@ -147,7 +150,7 @@ class DeliveryService:
             PublisherTools(
                 chains=state.chains,
                 public_keys=state.public_keys,
-                store=self._ports.object_store,
+                store=self._store,
                 putter=self._digest_putter,
                 metrics=self.metrics,
                 status=self.delivery_status,

@@ -29,6 +29,7 @@ from opentrail_backends.event_bus.port import EventBus, EventBusError, EventRead
 from opentrail_backends.key_management.port import KeyManagement, KeyManagementError
 from opentrail_backends.object_store.port import ObjectStore
 from opentrail_backends.state.port import Chains, Ledger, NewChange, PublicKeys, StateError, StateStore
+from opentrail_delivery.checked_store import CheckedStore
 from opentrail_delivery.codec import fastest_codec
 from opentrail_delivery.configuration_feed import ConfigurationFeed
 from opentrail_delivery.digest_builder import BuilderTools, DigestBuilder
@@ -195,7 +196,7 @@ class Worker:
             self.reader,
             DeliveryTools(
                 ledger=ledger or state.ledger,
-                store=store or world.store,
+                store=CheckedStore(store or world.store),
                 spool=None,
                 reader=self.reader,
                 feed=feed,
@@ -222,7 +223,7 @@ class Worker:
             PublisherTools(
                 chains=chains or state.chains,
                 public_keys=state.public_keys,
-                store=store or world.store,
+                store=CheckedStore(store or world.store),
                 putter=self._putter,
                 metrics=self.metrics,
                 status=self.status,

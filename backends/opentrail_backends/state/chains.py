@@ -19,6 +19,8 @@ _file = tables.file
 _digest = tables.digest
 
 _IDENTITY = ["incarnation", "logging_session", "account_id", "region"]
+_RESTARTED = [field.name for field in fields(Chain) if field.name not in {*_IDENTITY, "id", "sequence"}]
+"""What a chain that starts anew takes over; its digests are counted on."""
 _LINE = (_chain.c.incarnation, _chain.c.account_id, _chain.c.region)  # has one chain per logging session
 
 _NEXT_END = case((_chain.c.next_end > _place.c.last_stamp, _chain.c.next_end), else_=_place.c.last_stamp + 1)
@@ -46,17 +48,21 @@ class SqlChains:
             return self._clock.read(connection)
 
     def ensure_chains(self, chains: Iterable[Chain]) -> None:
-        """Adds the chains that do not exist yet; their times are raised above every stamp of their place."""
+        """Adds the chains that do not exist yet and starts ended ones anew, above every stamp of their place."""
         wanted = list(chains)
         with self._transactions.reading() as connection:
-            known = _known_identities(connection, {chain.incarnation for chain in wanted})
-        new = [chain for chain in wanted if _identity(chain) not in known]
-        if not new:
+            running = _running_identities(connection, {chain.incarnation for chain in wanted})
+        starting = [chain for chain in wanted if _identity(chain) not in running]
+        if not starting:
             return
         with self._transactions.writing() as connection:
-            stamps = _locked_places(connection, {chain.place for chain in new})
-            add = insert(connection, _chain).on_conflict_do_nothing(index_elements=_IDENTITY)
-            connection.execute(add, [asdict(_raised(chain, stamps[chain.place])) for chain in new])
+            stamps = _locked_places(connection, {chain.place for chain in starting})
+            rows = [asdict(_raised(chain, stamps[chain.place])) for chain in starting]
+            add = insert(connection, _chain)
+            restart = {name: add.excluded[name] for name in _RESTARTED}
+            connection.execute(
+                add.on_conflict_do_update(index_elements=_IDENTITY, set_=restart, where=_chain.c.ended), rows
+            )
 
     def due(self, now_seconds: int, limit: int) -> Sequence[Chain]:
         """Chains that a digest is due for, and those that get their last one; the longest due first."""
@@ -170,12 +176,14 @@ def _identity(chain: Chain) -> tuple[Any, ...]:
     return tuple(getattr(chain, name) for name in _IDENTITY)
 
 
-def _known_identities(connection: Connection, incarnations: Iterable[str]) -> set[tuple[Any, ...]]:
+def _running_identities(connection: Connection, incarnations: Iterable[str]) -> set[tuple[Any, ...]]:
     columns = [_chain.c[name] for name in _IDENTITY]
     return {
         tuple(row)
         for chunk in in_chunks(incarnations)
-        for row in connection.execute(select(*columns).where(_chain.c.incarnation.in_(chunk)))
+        for row in connection.execute(
+            select(*columns).where(_chain.c.incarnation.in_(chunk), _chain.c.ended.is_(False))
+        )
     }
 
 

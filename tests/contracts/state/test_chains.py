@@ -136,3 +136,33 @@ def test_all_chains_has_the_newest_ended_session_and_everything_that_goes_on(sto
     assert [found.id for found in store.chains.all_chains()] == ["session-2"]
     store.chains.ensure_chains([chain("session-3", logging_session=3), chain("other", account_id="999999999999")])
     assert [found.id for found in store.chains.all_chains()] == ["session-3", "other"]
+
+
+def test_a_chain_that_ended_and_is_wanted_again_goes_on_with_a_starting_digest(store: StateStore, first: Chain) -> None:
+    last = digest(first)
+    assert store.chains.append(first, last, [], last.end + HOUR, ended=True)
+    assert current(store).ended
+    store.chains.ensure_chains([chain()])
+    again = current(store)
+    assert not again.ended
+    assert (again.head_key, again.head_signature, again.sequence) == (None, None, 1)
+    assert last.end < again.last_end < again.next_end
+    store.chains.ensure_chains([chain()])
+    assert current(store) == again
+
+
+def test_a_moved_chain_links_to_its_old_place_and_rises_above_the_stamps_of_the_new_one(
+    store: StateStore, first: Chain
+) -> None:
+    there = chain("there", incarnation="trail-2", place="new place")
+    store.chains.ensure_chains([there])
+    stamp = digest(current(store, "there"), end=first.next_end + 5 * HOUR)
+    assert store.chains.append(current(store, "there"), stamp, [], stamp.end + HOUR, ended=True)
+    assert store.chains.append(first, digest(first), [], first.next_end + HOUR, ended=False)
+    before = current(store)
+    assert not store.chains.move(first, "new-bucket", "prefix", None, "new place"), "the head has moved since"
+    assert store.chains.move(before, "new-bucket", "prefix", None, "new place")
+    moved = current(store)
+    assert (moved.bucket, moved.key_prefix, moved.place) == ("new-bucket", "prefix", "new place")
+    assert moved.head_key == before.head_key
+    assert moved.next_end > stamp.end

@@ -1,0 +1,138 @@
+"""Digest chains: steps 7 to 10."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chain:
+    """A digest chain: one (incarnation, logging session, account, region) of a trail.
+
+    `place` names where its digests lie (bucket, prefix, organization, account, region, trail name, home
+    region); under one place `digestEndTime` rises over all chains. Seconds since the epoch.
+    """
+
+    id: str
+    incarnation: str
+    logging_session: int
+    account_id: str
+    region: str
+    trail_name: str
+    home_region: str
+    bucket: str
+    key_prefix: str | None
+    organization_id: str | None
+    place: str
+    last_end: int
+    """End of the newest digest; before the first: the start of logging."""
+    next_end: int
+    """When the next digest is due. As read from the store it lies above every stamp used under the place."""
+    sequence: int = 0
+    """How many digests the chain has."""
+    head_bucket: str | None = None
+    head_key: str | None = None
+    head_sha256: str | None = None
+    head_signature: str | None = None
+    ending: bool = False
+    """Logging or validation was switched off: one final digest, then the chain has ended."""
+    ended: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveredFile:
+    """A delivered log file that no digest names yet."""
+
+    id: int
+    bucket: str
+    object_key: str
+    sha256: str
+    oldest_event_time: int
+    newest_event_time: int
+    delivered_at: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuiltDigest:
+    """A digest that was signed and is to be put: the same bytes at each try."""
+
+    chain_id: str
+    sequence: int
+    """1 for the chain's first digest: `chain.sequence + 1` when it is appended."""
+    bucket: str
+    object_key: str
+    start: int
+    end: int
+    body: bytes
+    """Uncompressed JSON."""
+    sha256: str
+    signature: str
+    fingerprint: str
+    trail_arn: str
+    kms_key_id: str | None = None
+
+
+class Chains(Protocol):
+    """Heads of the digest chains and the digests that wait to be put."""
+
+    def now(self) -> int:
+        """The store's clock, never below a time that it recorded or gave to this process."""
+        ...
+
+    def ensure_chains(self, chains: Iterable[Chain]) -> None:
+        """Adds the chains that do not exist yet, by (incarnation, logging session, account, region).
+
+        One that has ended (an account that left and came back) goes on with a starting digest. `last_end` and
+        `next_end` are raised so that they lie above every stamp used under the chain's place.
+        """
+        ...
+
+    def due(self, now_seconds: int, limit: int) -> Sequence[Chain]:
+        """Chains with `next_end` ≤ now, or ending, that have not ended; the longest due first."""
+        ...
+
+    def all_chains(self) -> Sequence[Chain]:
+        """Every chain that has not ended, and the newest logging session of each (incarnation, account, region).
+
+        For status and the configuration's follow-up; by incarnation, account, region, session.
+        """
+        ...
+
+    def undigested(self, chain: Chain, before_seconds: int) -> Sequence[DeliveredFile]:
+        """Step 7: delivered files of the chain that no digest names, delivered before a time; by delivery, then key."""
+        ...
+
+    def append(self, chain: Chain, digest: BuiltDigest, file_ids: Collection[int], next_end: int, ended: bool) -> bool:
+        """Step 8: compare-and-swap of the head on `chain.sequence`; marks exactly these rows.
+
+        False if someone else has moved the head, or another chain of the place has used `digest.end` or a later
+        stamp: read the chain again and build again. Raises StateError if the digest does not follow the chain's
+        head in sequence and time, or if a file is not the chain's, not delivered before the digest's end, or in a
+        digest already. A crash after it: redo 9 with the same bytes.
+        """
+        ...
+
+    def move(self, chain: Chain, bucket: str, key_prefix: str | None, organization_id: str | None, place: str) -> bool:
+        """The trail's bucket or prefix changed: the next digest lies in another place and links to this one's.
+
+        A compare-and-swap on `chain.sequence`: False if the head has moved. The stamps of the new place rise too.
+        """
+        ...
+
+    def mark_ending(self, chain_id: str) -> None:
+        """The chain gets one last digest. Idempotent; raises StateError on a chain that does not exist."""
+        ...
+
+    def unpublished(self, limit: int) -> Sequence[BuiltDigest]:
+        """Step 9: digests that are built and not known to be put, each chain's in their order.
+
+        All chains' first waiting digests come before any chain's second one: a bucket that takes nothing does
+        not fill the answer.
+        """
+        ...
+
+    def mark_published(self, chain_id: str, sequence: int) -> None:
+        """Step 10. A crash before it: redo 9. Idempotent; the digest's bytes are forgotten."""
+        ...
