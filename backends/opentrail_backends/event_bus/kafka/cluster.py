@@ -10,10 +10,11 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from kafka import KafkaAdminClient, OffsetSpec, TopicPartition
+from kafka.admin import ConfigResource, ConfigResourceType
 from kafka.errors import TopicAlreadyExistsError
 
-from opentrail_backends.event_bus.kafka.errors import connect, kafka_errors
-from opentrail_backends.event_bus.kafka.settings import KafkaSettings
+from opentrail_backends.event_bus.kafka.library import connect, kafka_errors
+from opentrail_backends.event_bus.kafka.settings import OVERHEAD_BYTES, KafkaSettings
 from opentrail_backends.event_bus.port import Bounds, CommittedPosition, EventBusError, Partition, Topic
 
 _REGION = r"[a-z0-9][a-z0-9-]*"
@@ -29,6 +30,7 @@ class KafkaCluster:
         self._admin: Any = None
         self._known: Mapping[str, Topic] = {}
         self._known_until = float("-inf")
+        self._limits: dict[str, int] = {}
 
     # --- Names
 
@@ -74,6 +76,22 @@ class KafkaCluster:
         if not found or found[0]["error_code"]:
             raise EventBusError(f"Kafka has no topic {self.settings.prefix}{region}")
         return self._topic(found[0])
+
+    def largest_message(self, topic: Topic) -> int:
+        """How many bytes a message may have: the smaller of our setting and the topic's own."""
+        if topic.id not in self._limits:
+            limit = self.settings.max_message_bytes
+            with contextlib.suppress(EventBusError, LookupError):  # not allowed to know: the broker has the last word
+                with kafka_errors("a topic's configuration cannot be read"):
+                    resource = ConfigResource(ConfigResourceType.TOPIC, topic.name)
+                    found = self._client().describe_configs([resource])["topic"][topic.name]
+                limit = min(limit, int(found["max.message.bytes"]["value"]) - OVERHEAD_BYTES)
+            self._limits[topic.id] = limit
+        return self._limits[topic.id]
+
+    def forget_largest_messages(self) -> None:
+        """A broker found a message too large that we did not: ask again."""
+        self._limits.clear()
 
     def ensure_topic(self, region: str, partitions: int) -> Topic:
         """Makes the region's topic if there is none."""

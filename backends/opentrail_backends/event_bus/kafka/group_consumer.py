@@ -18,7 +18,7 @@ from kafka import AsyncConsumerRebalanceListener, KafkaConsumer, TopicPartition
 from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
 from kafka.future import Future
 
-from opentrail_backends.event_bus.kafka.errors import connect
+from opentrail_backends.event_bus.kafka.library import connect
 
 _JOIN_MILLISECONDS = 10_000
 

@@ -12,8 +12,8 @@ from kafka.errors import KafkaError, OffsetOutOfRangeError
 from kafka.structs import MemberState
 
 from opentrail_backends.event_bus.kafka.cluster import KafkaCluster
-from opentrail_backends.event_bus.kafka.errors import kafka_errors
 from opentrail_backends.event_bus.kafka.group_consumer import GroupConsumer
+from opentrail_backends.event_bus.kafka.library import kafka_errors
 from opentrail_backends.event_bus.kafka.watchdog import Watchdog
 from opentrail_backends.event_bus.port import (
     Bounds,

@@ -17,7 +17,8 @@ _PROTOCOLS = {"plaintext": "PLAINTEXT", "tls": "SSL", "sasl_plaintext": "SASL_PL
 _SERVER = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):\d{1,5}")
 _PREFIX = re.compile(r"[A-Za-z0-9._-]{1,200}")  # Kafka's topic names, with room for a region
 _BATCH_BYTES = 1024 * 1024
-_OVERHEAD_BYTES = 64 * 1024  # of a record batch around its values
+OVERHEAD_BYTES = 64 * 1024
+"""More than a record batch adds to one message."""
 
 
 def _prefix(text: str) -> str:
@@ -39,6 +40,7 @@ _OPTIONS = {
     "username": words,
     "password_file": words,
     "max_message_bytes": whole(1024),
+    "connect_timeout": seconds(0.1),
     "metadata_max_age": seconds(0.1),
     "session_timeout": seconds(1),
     "heartbeat": seconds(0.1),
@@ -67,6 +69,8 @@ class KafkaSettings:
     username: str | None = None
     sasl_password: str | None = field(default=None, repr=False)
     max_message_bytes: int = 8 * 1024 * 1024
+    connect_timeout: float = 10.0
+    """A client that has not found the cluster after this gives up."""
     metadata_max_age: float = 10.0
     """How soon a region that appears later is noticed."""
     session_timeout: float = 45.0
@@ -87,7 +91,7 @@ class KafkaSettings:
             "client_id": "opentrail",
             "security_protocol": _PROTOCOLS[self.security],
             "metadata_max_age_ms": milliseconds(self.metadata_max_age),
-            "bootstrap_timeout_ms": 10_000,
+            "bootstrap_timeout_ms": milliseconds(self.connect_timeout),
             "request_timeout_ms": 10_000,
             "reconnect_backoff_max_ms": 1_000,
         }
@@ -114,7 +118,7 @@ class KafkaSettings:
             "compression_type": None,
             "batch_size": _BATCH_BYTES,
             "linger_ms": 0,
-            "max_request_size": self.max_message_bytes + _OVERHEAD_BYTES,
+            "max_request_size": self.max_message_bytes + OVERHEAD_BYTES,
             "delivery_timeout_ms": milliseconds(self.delivery_timeout),
             "request_timeout_ms": milliseconds(min(10.0, self.delivery_timeout)),
             "max_block_ms": milliseconds(min(10.0, self.delivery_timeout)),
@@ -136,7 +140,7 @@ class KafkaSettings:
             "heartbeat_interval_ms": milliseconds(min(self.heartbeat, self.session_timeout / 3)),
             "max_poll_interval_ms": milliseconds(self.poll_interval),
             "fetch_max_bytes": 2 * self.max_message_bytes,
-            "max_partition_fetch_bytes": self.max_message_bytes + _OVERHEAD_BYTES,
+            "max_partition_fetch_bytes": self.max_message_bytes + OVERHEAD_BYTES,
             "max_poll_records": 500,
             "retry_backoff_ms": 50,
             "allow_auto_create_topics": False,
@@ -148,7 +152,7 @@ class KafkaSettings:
         return {
             "cleanup.policy": "delete",
             "compression.type": "producer",
-            "max.message.bytes": str(self.max_message_bytes + _OVERHEAD_BYTES),
+            "max.message.bytes": str(self.max_message_bytes + OVERHEAD_BYTES),
             "message.timestamp.type": "LogAppendTime",
             "min.insync.replicas": str(self.min_insync),
             "retention.bytes": "-1",

@@ -1,12 +1,14 @@
-"""kafka-python's errors end here."""
+"""kafka-python's clients are made here, and its errors end here."""
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from kafka.errors import KafkaError
+from kafka.net import KafkaNetSocket
 from kafka.net.compat import KafkaNetClient
 
 from opentrail_backends.event_bus.port import EventBusError
@@ -31,6 +33,23 @@ def kafka_errors(doing: str) -> Iterator[None]:
         raise EventBusError(f"Kafka: {doing}: {explain(error)}") from error
 
 
+class _ClosingSocket(KafkaNetSocket):  # type: ignore[misc]  # the library is untyped
+    """A plain connection. The library (3.0.12) leaves each attempt that failed open, to the garbage collector.
+
+    It takes the class of its connections by the scheme of `proxy_url`.
+    """
+
+    SCHEMES = ("opentrail-direct",)
+
+    async def sock_connect(self, net: Any, sock: socket.socket, *args: Any, **options: Any) -> socket.socket:
+        try:
+            connected: socket.socket = await super().sock_connect(net, sock, *args, **options)
+        except BaseException:
+            sock.close()
+            raise
+        return connected
+
+
 def connect(kind: Any, **options: Any) -> Any:
     """Makes a client of the library; one that finds no cluster leaves no thread and no socket behind.
 
@@ -43,7 +62,7 @@ def connect(kind: Any, **options: Any) -> Any:
         return connections[-1]
 
     try:
-        return kind(kafka_client=connection, **options)
+        return kind(kafka_client=connection, proxy_url=f"{_ClosingSocket.SCHEMES[0]}://", **options)
     except BaseException:
         for one in connections:
             one.close()
