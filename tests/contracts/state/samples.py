@@ -16,6 +16,8 @@ ACCOUNT = "111122223333"
 BUCKET = "trail-bucket"
 START = 1_700_000_000
 """Seconds: where the tests' clock starts."""
+HOUR = 3600
+LATER = START + 100 * HOUR
 
 
 class Clock:
@@ -121,3 +123,8 @@ def dump(store: StateStore) -> dict[str, list[dict[str, Any]]]:
             ]
             for table in tables.metadata.sorted_tables
         }
+
+
+def ids(store: StateStore, of: Chain, before: int = LATER) -> list[int]:
+    """The files of a chain that are in no digest yet."""
+    return [file.id for file in store.chains.undigested(of, before)]

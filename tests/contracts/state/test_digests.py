@@ -1,4 +1,4 @@
-"""Steps 7 to 10: what a digest takes, that each file is in one digest only, and what waits to be put."""
+"""Step 8: the head moves once, and each file is in one digest only."""
 
 from __future__ import annotations
 
@@ -8,14 +8,12 @@ from threading import Barrier
 from typing import Any
 
 import pytest
-from sqlalchemy import insert, text
 
-from opentrail_backends.state import tables
-from opentrail_backends.state.chains import undigested_files
 from opentrail_backends.state.port import Chain, StateError, StateStore
 from tests.contracts.state.samples import (
-    ACCOUNT,
     BUCKET,
+    HOUR,
+    LATER,
     REGION,
     START,
     Clock,
@@ -24,83 +22,10 @@ from tests.contracts.state.samples import (
     delivered,
     digest,
     dump,
+    ids,
     intended_file,
     intent,
 )
-
-HOUR = 3600
-LATER = START + 100 * HOUR
-
-
-def keys(store: StateStore, of: Chain, before: int = LATER) -> list[str]:
-    return [file.object_key.split("/")[1].split(".")[0] for file in store.chains.undigested(of, before)]
-
-
-def ids(store: StateStore, of: Chain, before: int = LATER) -> list[int]:
-    return [file.id for file in store.chains.undigested(of, before)]
-
-
-# --- step 7 ---------------------------------------------------------------------------------------
-
-
-def test_step_7_files_come_by_delivery_then_by_key(store: StateStore, clock: Clock, first: Chain) -> None:
-    delivered(store, ["b", "a", "B", "_"])
-    clock.move(1)
-    delivered(store, ["0"])
-    assert keys(store, first) == ["B", "_", "a", "b", "0"]
-    (file, *_) = store.chains.undigested(first, LATER)
-    assert (file.bucket, file.sha256, file.delivered_at) == (BUCKET, "ab" * 32, START * 1000)
-    assert (file.oldest_event_time, file.newest_event_time) == (START - 100, START - 50)
-
-
-def test_step_7_only_files_delivered_before_the_time(store: StateStore, clock: Clock, first: Chain) -> None:
-    delivered(store, ["a"])
-    clock.milliseconds += 999
-    delivered(store, ["b"])
-    clock.milliseconds += 1
-    delivered(store, ["c"])
-    assert keys(store, first, START) == []
-    assert keys(store, first, START + 1) == ["a", "b"]
-    assert keys(store, first, START + 2) == ["a", "b", "c"]
-
-
-def test_step_7_only_files_of_the_chain(store: StateStore, first: Chain) -> None:
-    delivered(store, ["other trail"], incarnation="trail-2")
-    delivered(store, ["other session"], logging_session=2)
-    delivered(store, ["other account"], account_id="999999999999")
-    lease, _ = store.ledger.own("eu-west-1", 0, 0)
-    window = intent(1, 0, 10, intended_file("other region"))
-    store.ledger.deliver(store.ledger.write_intent(lease, window), window)
-    delivered(store, ["ours"], partition=1)
-    assert keys(store, first) == ["ours"]
-
-
-def test_step_7_uses_the_index_of_undigested_files_among_many_digested_ones(store: StateStore, first: Chain) -> None:
-    row = {
-        "region": REGION, "partition": 0, "incarnation": "trail-1", "logging_session": 1, "account_id": ACCOUNT,
-        "part": 0, "bucket": BUCKET, "sha256": "ab" * 32, "events": 1, "oldest_event_time": 0, "newest_event_time": 0,
-        "state": "delivered", "delivered_at": START * 1000, "intent": 1,
-    }  # fmt: skip
-    rows = [
-        {**row, "position": n, "object_key": f"{n:06}", "digest": None if n % 2000 == 0 else 1} for n in range(20_000)
-    ]
-    query = undigested_files(first, START + 1)
-    with store._transactions.writing() as connection:  # type: ignore[attr-defined]
-        connection.execute(insert(tables.file), rows)
-        is_postgresql = connection.dialect.name == "postgresql"
-        if is_postgresql:
-            connection.execute(text("ANALYZE file"))
-        sql = str(query.compile(dialect=connection.dialect, compile_kwargs={"literal_binds": True}))
-        explain = "EXPLAIN" if is_postgresql else "EXPLAIN QUERY PLAN"
-        plan = " ".join(str(line) for line in connection.exec_driver_sql(f"{explain} {sql}"))
-
-    assert "file_undigested" in plan
-    assert "Seq Scan" not in plan
-    assert "SCAN file" not in plan
-    assert len(store.chains.undigested(first, START + 1)) == 10
-
-
-# --- step 8 ---------------------------------------------------------------------------------------
 
 
 def test_step_8_moves_the_head_and_marks_exactly_the_named_files(store: StateStore, first: Chain) -> None:
@@ -254,62 +179,3 @@ def test_step_8_a_digest_of_20000_files(store: StateStore, first: Chain) -> None
     assert len(file_ids) == 20_000
     assert store.chains.append(first, digest(first), file_ids, LATER, ended=False)
     assert ids(store, first) == []
-
-
-# --- steps 9 and 10 -------------------------------------------------------------------------------
-
-
-def test_step_9_the_same_bytes_wait_until_they_are_published(store: StateStore, other: StateStore) -> None:
-    store.chains.ensure_chains([chain()])
-    built = digest(chain(), kms_key_id="arn:aws:kms:key", body=b"\x00\xff{}")
-    store.chains.append(chain(), built, [], LATER, ended=False)
-    assert other.chains.unpublished(10) == [built]
-    assert other.chains.unpublished(10) == [built]
-
-
-def test_step_9_digests_come_in_the_order_of_their_chains_and_no_chain_holds_up_another(store: StateStore) -> None:
-    """A bucket that takes nothing has the oldest digests; with a limit they are not all that is seen."""
-    for name in ("stuck", "busy"):
-        store.chains.ensure_chains([chain(name, account_id=name, place=name)])
-    for hour in range(1, 12):
-        for name in ("stuck", "busy"):
-            if name == "stuck" or hour > 9:
-                head = current(store, name)
-                store.chains.append(head, digest(head, START + hour * HOUR), [], LATER, ended=False)
-
-    waiting = [(built.chain_id, built.sequence) for built in store.chains.unpublished(100)]
-    assert waiting[:4] == [("stuck", 1), ("busy", 1), ("stuck", 2), ("busy", 2)]
-    assert waiting[4:] == [("stuck", sequence) for sequence in range(3, 12)]
-    assert len(store.chains.unpublished(3)) == 3
-
-    store.chains.mark_published("busy", 1)
-    store.chains.mark_published("stuck", 1)
-    waiting = [(built.chain_id, built.sequence) for built in store.chains.unpublished(2)]
-    assert waiting == [("stuck", 2), ("busy", 2)]
-
-
-def test_step_10_a_published_digest_is_no_longer_waiting_and_its_bytes_are_forgotten(
-    store: StateStore, clock: Clock, first: Chain
-) -> None:
-    store.chains.append(first, digest(first), [], LATER, ended=False)
-    head = current(store)
-    clock.move(3)
-    store.chains.mark_published(first.id, 1)
-    before = dump(store)
-    clock.move(3)
-    store.chains.mark_published(first.id, 1)
-
-    assert dump(store) == before
-    assert store.chains.unpublished(10) == []
-    assert before["digest"][0]["body"] is None
-    assert current(store) == head
-    assert store.trail_status("trail-1", REGION)["digest_delivered_at"] == (START + 3) * 1000
-
-
-@pytest.mark.parametrize(("chain_id", "sequence"), [("chain-1", 2), ("chain-2", 1)])
-def test_step_10_only_a_digest_that_was_built_is_published(
-    store: StateStore, first: Chain, chain_id: str, sequence: int
-) -> None:
-    store.chains.append(first, digest(first), [], LATER, ended=False)
-    with pytest.raises(StateError, match="no digest"):
-        store.chains.mark_published(chain_id, sequence)
