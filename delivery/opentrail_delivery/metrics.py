@@ -19,7 +19,12 @@ class DeliveryMetrics:
             "opentrail_delivery_log_file_bytes", "Uncompressed bytes of built log files", registry=registry
         )
         self.windows = Counter("opentrail_delivery_windows", "Windows closed (step 3)", ["kind"], registry=registry)
-        self.poison = Counter("opentrail_delivery_poison", "Messages that could not be read", registry=registry)
+        self.spooled = Counter(
+            "opentrail_delivery_spooled", "Messages kept in the spool: poison, dead-letters", ["why"], registry=registry
+        )
+        self.repeats = Counter(
+            "opentrail_delivery_repeats", "Events that their client sent again, dropped", registry=registry
+        )
         self.put_failures = Counter(
             "opentrail_delivery_put_failures", "Failed tries to put an object", ["error"], registry=registry
         )

@@ -16,15 +16,19 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple
 
+from opentrail.events.client_numbers import ClientNumbers
 from opentrail.evidence.log_file import Codec
 from opentrail_backends.event_bus.batches import MalformedBatch, NewerFormat, peek
 from opentrail_backends.event_bus.port import EventReader, Message, Partition
 from opentrail_backends.state.port import IntendedFile, Intent, Ledger
 from opentrail_delivery.checked_store import CheckedStore
+from opentrail_delivery.client_book import ClientBook, WindowNumbers
 from opentrail_delivery.configuration_feed import ConfigurationFeed
 from opentrail_delivery.errors import PartitionHalted
 from opentrail_delivery.file_names import another_key, file_stamp, name_files
@@ -47,6 +51,16 @@ class _ClosedWindow:
     puts: list[LogFilePut]
     futures: list[Future[PutResult]]
     held_bytes: int
+    numbers: Mapping[tuple[str, bytes], ClientNumbers | None]
+
+
+class _BuiltWindow(NamedTuple):
+    """What step 3 makes of a window."""
+
+    files: Sequence[BuiltFile]
+    body: IntentBody
+    poison: Sequence[Message]
+    numbers: WindowNumbers
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +87,7 @@ class PartitionDelivery:
         self.partition = partition
         self._tools = tools
         self._stop = threading.Event()
+        self._book = ClientBook(partial(tools.ledger.client_numbers, partition.region))
         self._closed: deque[_ClosedWindow] = deque()
         self._topic = check_topic(partition, tools.reader.topic(partition.region), tools.ledger)
         bounds = tools.reader.bounds(partition)
@@ -89,12 +104,12 @@ class PartitionDelivery:
 
     @property
     def open_bytes(self) -> int:
-        """Memory that the open window takes; closing it early gives most of it back."""
+        """What of it closing the open window early gives back."""
         return 0 if self._window.plan else self._window.held_bytes
 
     @property
     def wants_messages(self) -> bool:
-        """Whether more may be read: not while as many windows as allowed wait for their puts."""
+        """Whether more may be read: not while too many windows wait for their puts."""
         return len(self._closed) < self._tools.settings.windows_in_flight
 
     # --- step 2 -----------------------------------------------------------------------------------
@@ -136,21 +151,26 @@ class PartitionDelivery:
         window = self._window
         plan = window.plan
         self._tools.feed.refresh()
-        files, body, poison = self._build(window)
-        intended = self._match(files, plan) if plan else name_files(files, self.partition.region, body.stamp)
-        intent = plan or Intent(
-            self._lease.last_intent + 1, window.first_offset, window.end_offset, body.to_json(), intended
+        built = self._build(window)
+        intended = (
+            self._match(built.files, plan) if plan else name_files(built.files, self.partition.region, built.body.stamp)
         )
-        self._spool(poison)
+        intent = plan or Intent(
+            self._lease.last_intent + 1, window.first_offset, window.end_offset, built.body.to_json(), intended
+        )
+        self._spool(built.poison, "poison")
+        self._spool(built.numbers.dead_letters, "dead-letters")
         if plan is None:
             # After a crash past this line the next owner finds the intent, reads these offsets again and goes on at 4.
             self._lease = self._tools.ledger.write_intent(self._lease, intent)
         self._tools.metrics.windows.labels("redone" if plan else "new").inc()
         self._tools.metrics.window_seconds.observe(time.perf_counter() - started)
-        self._start_puts(intent, files, intended)
+        self._book.accept(built.numbers)
+        self._tools.metrics.repeats.inc(built.numbers.repeats)
+        self._start_puts(intent, built, intended)
         self._window = self._open_window()
 
-    def _build(self, window: Window) -> tuple[list[BuiltFile], IntentBody, Sequence[Message]]:
+    def _build(self, window: Window) -> _BuiltWindow:
         """The window's files by its plan, or by the configuration as it is known now. Raises PartitionHalted."""
         tools = self._tools
         planned = IntentBody.from_json(window.plan.body) if window.plan else None
@@ -165,7 +185,10 @@ class PartitionDelivery:
                     revisions=governing_revisions(window.messages, tools.feed.history),
                     poison=[message.offset for message in poison],
                 )
-                return build_files(batches, body, tools.feed.history, tools.codec), body, poison
+                numbers = self._book.window()
+                new = [(message, numbers.without_repeats(message, batch)) for message, batch in batches]
+                files = build_files(new, body, tools.feed.history, tools.codec)
+                return _BuiltWindow(files, body, poison, numbers)
             except NewerFormat as error:
                 raise PartitionHalted(self.partition, str(error)) from None
             except MalformedBatch as error:
@@ -192,23 +215,23 @@ class PartitionDelivery:
             )
         return [file for file in matched if file is not None]
 
-    def _spool(self, poison: Sequence[Message]) -> None:
-        """Poison: the raw bytes are kept before step 5, so that nothing is lost by going on."""
-        if not poison:
+    def _spool(self, messages: Sequence[Message], why: str) -> None:
+        """What cannot be delivered: the raw bytes are kept before step 5, so that nothing is lost by going on."""
+        if not messages:
             return
         if self._tools.spool is None:
             raise PartitionHalted(
                 self.partition,
-                f"the message at offset {poison[0].offset} cannot be read and there is no spool to keep it in: "
+                f"the message at offset {messages[0].offset} cannot be delivered and there is no spool to keep it in: "
                 "set OPENTRAIL_SPOOL",
             )
-        for message in poison:
-            self._tools.spool.keep_poison(self._topic.id, message)
-            self._tools.metrics.poison.inc()
+        for message in messages:
+            self._tools.spool.keep(why, self._topic.id, message)
+            self._tools.metrics.spooled.labels(why).inc()
 
     # --- step 4 -----------------------------------------------------------------------------------
 
-    def _start_puts(self, intent: Intent, files: Sequence[BuiltFile], intended: Sequence[IntendedFile]) -> None:
+    def _start_puts(self, intent: Intent, built: _BuiltWindow, intended: Sequence[IntendedFile]) -> None:
         puts = [
             LogFilePut(
                 bucket=known.bucket,
@@ -218,12 +241,11 @@ class PartitionDelivery:
                 kms_key_id=file.target.kms_key_id,
                 trail_arn=file.target.trail_arn,
             )
-            for file, known in zip(files, intended, strict=True)
+            for file, known in zip(built.files, intended, strict=True)
         ]
-        self._tools.metrics.file_bytes.inc(sum(file.log_file.size for file in files))
-        self._closed.append(
-            _ClosedWindow(intent, puts, [self._put(put) for put in puts], sum(len(put.body) for put in puts))
-        )
+        self._tools.metrics.file_bytes.inc(sum(file.log_file.size for file in built.files))
+        held = sum(len(put.body) for put in puts)
+        self._closed.append(_ClosedWindow(intent, puts, [self._put(put) for put in puts], held, built.numbers.changed))
 
     def _put(self, put: LogFilePut) -> Future[PutResult]:
         tools = self._tools
@@ -253,13 +275,15 @@ class PartitionDelivery:
                     if result is PutResult.OTHER_OBJECT:
                         self._put_again_elsewhere(window, index)
                 break
-            self._lease = self._tools.ledger.deliver(self._lease, window.intent)
+            self._lease = self._tools.ledger.deliver(self._lease, window.intent, numbers=window.numbers)
             self._closed.popleft()
             self._tools.metrics.files.inc(len(window.intent.files))
             self._tools.metrics.events.inc(sum(file.events for file in window.intent.files))
-            metadata = f"{self._lease.token}:{window.intent.number}"
-            self._tools.reader.commit(self.partition, self._lease.next_offset, metadata)
+            hint = f"{self._lease.token}:{window.intent.number}"
+            self._tools.reader.commit(self.partition, self._lease.next_offset, hint)
             finished = True
+        if not self._closed:
+            self._book.rest()
         return finished
 
     @property
@@ -268,13 +292,9 @@ class PartitionDelivery:
         return not self._closed
 
     def abandon(self) -> None:
-        """Lets go: the puts under way end soon, nothing more is written. The next owner redoes what was open."""
+        """Lets go: puts under way end soon, nothing more is written; the next owner redoes what was open."""
         self._stop.set()
 
-    # --- helpers ----------------------------------------------------------------------------------
-
     def _open_window(self) -> Window:
-        if self._plans:
-            plan = self._plans.popleft()
-            return Window(plan.first_offset, plan)
-        return Window(self.next_offset)
+        plan = self._plans.popleft() if self._plans else None
+        return Window(plan.first_offset if plan else self.next_offset, plan)

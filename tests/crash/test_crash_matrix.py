@@ -5,17 +5,13 @@ bucket is read by us, by `validate-logs` and by the AWS CLI.
 """
 
 import itertools
+import uuid
 from collections import Counter
 from dataclasses import replace
 
 import pytest
 
 from opentrail.trails.trail import Trail
-from opentrail_backends.event_bus import open_event_bus
-from opentrail_backends.key_management import open_key_management
-from opentrail_backends.object_store import open_object_store
-from opentrail_backends.object_store.s3_settings import Credentials
-from opentrail_backends.state import open_state_store
 from tests import judges
 from tests.crash.faults import STEPS, Effect, Faulty, Step, Then
 from tests.crash.world import ACCOUNT, REGION, Crash, Worker, World, assert_chains_unforked, assert_exactly_once
@@ -26,39 +22,6 @@ FAULTS = [
     # Committing a hint raises nothing: its port says so.
     if not (step.port == "reader" and then is Then.GOES_ON)
 ]
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def state(request, tmp_path):
-    url = f"sqlite:///{tmp_path}/state.db"
-    if request.param == "postgresql":
-        url = request.getfixturevalue("postgres_database")()
-    store = open_state_store(url, secret_key=b"k" * 32)
-    store.migrate()
-    yield store
-    store.close()
-
-
-@pytest.fixture(params=["embedded", pytest.param("kafka", marks=pytest.mark.kafka)])
-def bus(request, tmp_path):
-    url = f"embedded:///{tmp_path}/bus.db"
-    if request.param == "kafka":
-        url = f"kafka://{request.getfixturevalue('kafka_bootstrap')}?prefix=crash.{tmp_path.name}.&replication=1&min_insync=1"
-    bus = open_event_bus(url)
-    bus.ensure_topic(REGION, 1)
-    yield bus
-    bus.close()
-
-
-@pytest.fixture
-def world(state, bus, minio, tmp_path):
-    store = open_object_store(
-        f"s3://?endpoint={minio.endpoint}&region={minio.region}&allow_http=true",
-        credentials=Credentials(minio.access_key, minio.secret_key),
-    )
-    keys = open_key_management(f"file://{tmp_path}/keys")
-    yield World(bus, store, state, keys, minio.new_bucket())
-    store.close()
 
 
 @pytest.mark.s3
@@ -86,7 +49,12 @@ def test_every_fault_at_every_durable_step_leaves_each_event_in_one_digested_fil
 
 def hit(world: World, trail: Trail, step: Step, effect: Effect, then: Then) -> list[str]:
     """Publishes, lets one step fail, restarts where the process died, publishes again; returns the events' ids."""
-    published = world.publish(5) + world.publish(7)
+    # A numbered client sends its first batch again after each failure: the repeats are dropped.
+    client_id = uuid.uuid4().bytes
+    numbered = [str(uuid.uuid4()) for _ in range(5)]
+    world.put_on_bus(numbered, client_id=client_id, numbers=range(5))
+    published = numbered + world.publish(7)
+    world.put_on_bus(numbered[:3], client_id=client_id, numbers=range(3))
     worker, fault = faulty_worker(world, step, effect, then)
     if then is Then.DIES:
         with pytest.raises(Crash):
@@ -97,6 +65,7 @@ def hit(world: World, trail: Trail, step: Step, effect: Effect, then: Then) -> l
     assert fault.fired
     worker.close()
     published += world.publish(3)
+    world.put_on_bus(numbered[2:], client_id=client_id, numbers=range(2, 5))
     worker = world.worker()
     worker.run_until_digested(trail, len(published))
     worker.close()

@@ -10,14 +10,14 @@ import json
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any
 
-from opentrail.events.batch import EventBatch, SelectorClass, group_of
+from opentrail.events.batch import EventBatch, SelectorClass, group_of, ranges_of
 from opentrail.events.partition import partition_of
 from opentrail.evidence.digest import Digest, parse_digest
 from opentrail.evidence.log_file import read_log_file
@@ -87,24 +87,37 @@ class World:
         time.sleep(0.003)
 
     def publish(self, count: int, account: str = ACCOUNT, region: str = REGION, **wanted: Any) -> list[str]:
-        """Puts one batch of events on the bus, as the producer does; returns their ids."""
+        """Puts one batch of new events on the bus, as the producer does; returns their ids."""
         ids = [str(uuid.uuid4()) for _ in range(count)]
+        self.put_on_bus(ids, account, region, **wanted)
+        self.published += ids
+        return ids
+
+    def put_on_bus(
+        self,
+        ids: list[str],
+        account: str = ACCOUNT,
+        region: str = REGION,
+        client_id: bytes = b"",
+        numbers: Sequence[int] = (),
+        **wanted: Any,
+    ) -> None:
+        """One message with these events, numbered by a client or not."""
         selector_class = SelectorClass("Management", "ec2.amazonaws.com", "RunInstances", "AwsApiCall", False, ())
         selector_class = selector_class._replace(**wanted)
         records = [
             json.dumps({"eventID": id_, "recipientAccountId": account, "eventName": selector_class.event_name}).encode()
             for id_ in ids
         ]
-        times = [BEGINNING + self.sequence + i for i in range(count)]
-        self.sequence += count
-        group = group_of(selector_class, records, [len(r) for r in records], times)
+        times = [BEGINNING + self.sequence + i for i in range(len(ids))]
+        self.sequence += len(ids)
+        group = group_of(selector_class, records, [len(r) for r in records], times, numbers=numbers)
         topic = self.bus.topics()[region]
         partition = Partition(region, partition_of(account, topic.partitions))
+        batch = EventBatch(account, region, [group], client_id, ranges_of(numbers))
         publisher = self.bus.publisher()
-        publisher.publish(partition, account.encode(), pack(EventBatch(account, region, [group]))).result(30)
+        publisher.publish(partition, account.encode(), pack(batch)).result(30)
         publisher.close(10)
-        self.published += ids
-        return ids
 
     def worker(self, **replaced: Any) -> Worker:
         return Worker(self, **replaced)

@@ -8,20 +8,23 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import BigInteger, Connection, and_, delete, func, literal, select, update
 
+from opentrail.events.client_numbers import ClientNumbers
 from opentrail_backends.state import tables
+from opentrail_backends.state.client_numbers import read_numbers, write_numbers
 from opentrail_backends.state.clock import StoreClock
 from opentrail_backends.state.engine import Transactions, in_chunks, insert
-from opentrail_backends.state.port import FileState, IntendedFile, Intent, KnownTopic, Lease, LedgerLost, StateError
+from opentrail_backends.state.intent_rows import of_intent, open_intents, partition_of, rows_of_files
+from opentrail_backends.state.port import FileState, Intent, KnownTopic, Lease, LedgerLost, StateError
 
 _partition = tables.partition
 _intent = tables.intent
 _file = tables.file
-_FILE_FIELDS = [field.name for field in fields(IntendedFile)]
 
 
 class SqlLedger:
@@ -65,7 +68,7 @@ class SqlLedger:
                 .returning(_partition)
             ).one()
             lease = Lease(region, partition, row.epoch, token, row.last_intent, row.next_offset)
-            return lease, _open_intents(connection, lease)
+            return lease, open_intents(connection, lease)
 
     def write_intent(self, lease: Lease, intent: Intent) -> Lease:
         """Step 3: fixes the window's files. Raises StateError on a window that leaves out or repeats offsets."""
@@ -79,7 +82,7 @@ class SqlLedger:
             _refuse_gap(connection, lease, intent)
             connection.execute(
                 insert(connection, _intent).values(
-                    **_partition_of(lease),
+                    **partition_of(lease),
                     number=intent.number,
                     first_offset=intent.first_offset,
                     end_offset=intent.end_offset,
@@ -88,7 +91,7 @@ class SqlLedger:
                 )
             )
             if intent.files:
-                connection.execute(insert(connection, _file), _rows_of_files(lease, intent))
+                connection.execute(insert(connection, _file), rows_of_files(lease, intent))
         return replace(lease, last_intent=intent.number)
 
     def rename_file(self, lease: Lease, intent_number: int, old_key: str, new_key: str) -> None:
@@ -98,14 +101,25 @@ class SqlLedger:
             renamed = connection.execute(
                 update(_file)
                 .where(
-                    _of_intent(lease, intent_number), _file.c.object_key == old_key, _file.c.state == FileState.INTENDED
+                    of_intent(lease, intent_number), _file.c.object_key == old_key, _file.c.state == FileState.INTENDED
                 )
                 .values(object_key=new_key)
             ).rowcount
             if renamed != 1:
                 raise LedgerLost(f"Intent {intent_number} of {_name(lease)} has no open file {old_key}.")
 
-    def deliver(self, lease: Lease, intent: Intent, parked: Collection[str] = ()) -> Lease:
+    def client_numbers(self, region: str, account_id: str) -> Mapping[bytes, ClientNumbers]:
+        """Step 2: what was known of an account's clients after the last delivered window, by client id."""
+        with self._transactions.reading() as connection:
+            return read_numbers(connection, region, account_id)
+
+    def deliver(
+        self,
+        lease: Lease,
+        intent: Intent,
+        parked: Collection[str] = (),
+        numbers: Mapping[tuple[str, bytes], ClientNumbers | None] = MappingProxyType({}),
+    ) -> Lease:
         """Step 5: files delivered (but those whose object keys are parked), next offset, intent closed."""
         with self._transactions.writing() as connection:
             _fence(connection, lease)
@@ -115,10 +129,11 @@ class SqlLedger:
             now = self._clock.record(connection)
             connection.execute(
                 update(_file)
-                .where(_of_intent(lease, intent.number), _file.c.state == FileState.INTENDED)
+                .where(of_intent(lease, intent.number), _file.c.state == FileState.INTENDED)
                 .values(state=FileState.DELIVERED, delivered_at=now)
             )
             _note_delivery(connection, lease, intent.number, now)
+            write_numbers(connection, lease.region, numbers)
             _advance(connection, lease, intent, now)
         return replace(lease, next_offset=intent.end_offset)
 
@@ -206,7 +221,7 @@ def _close(connection: Connection, lease: Lease, intent: Intent) -> None:
 
 def _park(connection: Connection, lease: Lease, number: int, parked: Collection[str]) -> None:
     wanted = set(parked)
-    keys = connection.execute(select(_file.c.id, _file.c.object_key).where(_of_intent(lease, number))).all()
+    keys = connection.execute(select(_file.c.id, _file.c.object_key).where(of_intent(lease, number))).all()
     missing = wanted - {key for _, key in keys}
     if missing:
         raise StateError(f"Intent {number} of {_name(lease)} has no file {min(missing)}: nothing was delivered.")
@@ -219,7 +234,7 @@ def _note_delivery(connection: Connection, lease: Lease, number: int, now: int) 
     noted = tables.trail_delivery
     delivered = (
         select(_file.c.incarnation, literal(lease.region), literal(lease.partition), literal(now, BigInteger()))
-        .where(_of_intent(lease, number), _file.c.state == FileState.DELIVERED)
+        .where(of_intent(lease, number), _file.c.state == FileState.DELIVERED)
         .distinct()
     )
     add = insert(connection, noted).from_select(["incarnation", "region", "partition", "delivered_at"], delivered)
@@ -244,44 +259,10 @@ def _advance(connection: Connection, lease: Lease, intent: Intent, now: int) -> 
         raise LedgerLost(f"Intent {intent.number} of {_name(lease)} is not the next to be delivered.")
 
 
-def _open_intents(connection: Connection, lease: Lease) -> list[Intent]:
-    rows = connection.execute(
-        select(_intent)
-        .where(_intent.c.region == lease.region, _intent.c.partition == lease.partition, _intent.c.closed.is_(False))
-        .order_by(_intent.c.number)
-    ).all()
-    return [
-        Intent(row.number, row.first_offset, row.end_offset, row.body, _files(connection, lease, row.number))
-        for row in rows
-    ]
-
-
-def _files(connection: Connection, lease: Lease, number: int) -> list[IntendedFile]:
-    columns = [_file.c[name] for name in _FILE_FIELDS]
-    rows = connection.execute(select(*columns).where(_of_intent(lease, number)).order_by(_file.c.position))
-    return [IntendedFile(**row) for row in rows.mappings()]
-
-
-def _rows_of_files(lease: Lease, intent: Intent) -> list[dict[str, Any]]:
-    common = {**_partition_of(lease), "intent": intent.number, "state": FileState.INTENDED}
-    return [
-        {**common, "position": position, **{name: getattr(file, name) for name in _FILE_FIELDS}}
-        for position, file in enumerate(intent.files)
-    ]
-
-
-def _of_intent(lease: Lease, number: int) -> Any:
-    return and_(_file.c.region == lease.region, _file.c.partition == lease.partition, _file.c.intent == number)
-
-
 def _known_topic(connection: Connection, region: str) -> KnownTopic | None:
     topic = tables.topic.c
     row = connection.execute(select(topic.topic_id, topic.partitions).where(topic.region == region)).first()
     return None if row is None else KnownTopic(row.topic_id, row.partitions)
-
-
-def _partition_of(lease: Lease) -> dict[str, Any]:
-    return {"region": lease.region, "partition": lease.partition}
 
 
 def _name(lease: Lease) -> str:

@@ -165,6 +165,18 @@ file = Table(
     sqlite_autoincrement=True,  # an id that a slow builder still holds is never given again
 )
 
+client_numbers = Table(
+    "client_numbers",
+    metadata,
+    Column("region", Name, primary_key=True),
+    Column("account_id", Name, primary_key=True),
+    Column("client_id", LargeBinary, primary_key=True),
+    Column("newest", BigInteger, nullable=False),
+    Column("holes", Json, nullable=False),  # [[first, last], …]
+    Column("floor", BigInteger, nullable=False),
+    Column("seen_at", BigInteger, nullable=False),
+)
+
 # One row per partition, so that the windows of two partitions do not wait for each other.
 trail_delivery = Table(
     "trail_delivery",

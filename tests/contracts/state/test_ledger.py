@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import pytest
 
+from opentrail.events.client_numbers import ClientNumbers
 from opentrail_backends.state.port import KnownTopic, LedgerLost, StateError, StateStore
-from tests.contracts.state.samples import REGION, START, Clock, chain, delivered, dump, intended_file, intent
+from tests.contracts.state.samples import ACCOUNT, REGION, START, Clock, chain, delivered, dump, intended_file, intent
 
 
 def test_a_topic_is_recorded_once(store: StateStore) -> None:
@@ -242,3 +243,31 @@ def test_a_window_whose_files_are_all_parked_is_no_delivery_of_the_trail(store: 
     window = intent(1, 0, 10, intended_file("a"))
     store.ledger.deliver(store.ledger.write_intent(lease, window), window, parked=["AWSLogs/a.json.gz"])
     assert store.trail_status("trail-1", REGION)["delivered_at"] is None
+
+
+def test_step_5_writes_what_a_window_changed_of_its_clients(store: StateStore) -> None:
+    lease, _ = store.ledger.own(REGION, 0, 0)
+    written = store.ledger.write_intent(lease, intent(1, 0, 10))
+    first = {
+        (ACCOUNT, b"a" * 16): ClientNumbers(7, ((0, 1), (4, 4)), 0, 5),
+        (ACCOUNT, b"b" * 16): ClientNumbers(2**62, (), 3, 6),
+        ("444455556666", b"a" * 16): ClientNumbers(1),
+    }
+    assert store.ledger.client_numbers(REGION, ACCOUNT) == {}
+    written = store.ledger.deliver(written, intent(1, 0, 10), numbers=first)
+    assert store.ledger.client_numbers(REGION, ACCOUNT) == {key: n for (_, key), n in first.items() if n.seen_at}
+    assert store.ledger.client_numbers("eu-west-9", ACCOUNT) == {}
+    following = intent(2, 10, 20)
+    newest = store.ledger.write_intent(written, following)
+    changed = {(ACCOUNT, b"a" * 16): ClientNumbers(9), (ACCOUNT, b"b" * 16): None, (ACCOUNT, b"c" * 16): None}
+    store.ledger.deliver(newest, following, numbers=changed)
+    assert store.ledger.client_numbers(REGION, ACCOUNT) == {b"a" * 16: ClientNumbers(9)}
+
+
+def test_a_lost_owner_changes_nothing_of_the_clients(store: StateStore) -> None:
+    lease, _ = store.ledger.own(REGION, 0, 0)
+    written = store.ledger.write_intent(lease, intent(1, 0, 10))
+    store.ledger.own(REGION, 0, 0)
+    with pytest.raises(LedgerLost):
+        store.ledger.deliver(written, intent(1, 0, 10), numbers={(ACCOUNT, b"a" * 16): ClientNumbers(1)})
+    assert store.ledger.client_numbers(REGION, ACCOUNT) == {}

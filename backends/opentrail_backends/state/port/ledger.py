@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
+
+from opentrail.events.client_numbers import ClientNumbers
 
 
 class FileState(StrEnum):
@@ -108,8 +111,20 @@ class Ledger(Protocol):
         """
         ...
 
-    def deliver(self, lease: Lease, intent: Intent, parked: Collection[str] = ()) -> Lease:
+    def client_numbers(self, region: str, account_id: str) -> Mapping[bytes, ClientNumbers]:
+        """Step 2: what was known of an account's clients after the last delivered window, by client id."""
+        ...
+
+    def deliver(
+        self,
+        lease: Lease,
+        intent: Intent,
+        parked: Collection[str] = (),
+        numbers: Mapping[tuple[str, bytes], ClientNumbers | None] = MappingProxyType({}),
+    ) -> Lease:
         """Step 5: files delivered (but those whose object keys are parked), next offset, intent closed.
+
+        `numbers` is what the window changed of its clients, by (account, client id); None: the client is forgotten.
 
         Intents are delivered in their order: raises LedgerLost unless `intent.first_offset` is the next offset.
         The files are those that the ledger holds, under the keys that it holds; a parked key that is not among

@@ -89,6 +89,17 @@ def _configuration() -> None:
 
 def _ledger() -> None:
     op.create_table(
+        "client_numbers",
+        _name("region"),
+        _name("account_id"),
+        sa.Column("client_id", sa.LargeBinary(), nullable=False),
+        _number("newest"),
+        sa.Column("holes", sa.Text(), nullable=False),
+        _number("floor"),
+        _number("seen_at"),
+        sa.PrimaryKeyConstraint("region", "account_id", "client_id"),
+    )
+    op.create_table(
         "topic", _name("region"), _name("topic_id"), _small("partitions"), sa.PrimaryKeyConstraint("region")
     )
     op.create_table(

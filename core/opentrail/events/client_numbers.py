@@ -1,0 +1,118 @@
+"""Numbers that clients give their events, so that an event that is sent twice is delivered once (design §3).
+
+A client that got no answer sends again, through another producer perhaps, split, or overtaken by later events.
+So what is kept of a client is the newest number and the *holes* below it: a number in a hole is new and fills it,
+any other old one is a repeat. Holes that stay tell that a client lost events. What is kept is bounded per account.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+Ranges = Sequence[tuple[int, int]]
+"""First and last of runs of numbers, rising, apart from each other."""
+
+MAX_CLIENTS = 1_000
+"""Clients that are remembered per account and region."""
+MAX_HOLES = 10_000
+"""Holes that are remembered per account and region, over all its clients."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClientNumbers:
+    """What is known of one client's numbers in one account and region."""
+
+    newest: int = -1
+    """The highest number that was delivered."""
+    holes: tuple[tuple[int, int], ...] = ()
+    """Runs of numbers below `newest` that were not delivered."""
+    floor: int = 0
+    """Below it holes were given up: an old number there may be a repeat or not."""
+    seen_at: int = 0
+    """Append time (ms) of the newest message of the client."""
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What became of a message's numbers."""
+
+    numbers: ClientNumbers
+    repeats: Ranges = ()
+    """Delivered before: dropped."""
+    unknown: Ranges = ()
+    """Below the floor: dropped, but kept as dead letters, since they may be new."""
+
+
+def take(known: ClientNumbers, ranges: Ranges, seen_at: int) -> Taken:
+    """Takes a message's numbers in. The same state and numbers always give the same answer."""
+    holes = list(known.holes)
+    newest = known.newest
+    repeats: list[tuple[int, int]] = []
+    unknown: list[tuple[int, int]] = []
+    for first, last in ranges:
+        if first <= newest:
+            old = (first, min(last, newest))
+            filled = _meet(holes, old)
+            holes = _without(holes, filled)
+            for missing in _without([old], filled):
+                repeats += _clip(missing, known.floor, newest)
+                unknown += _clip(missing, 0, known.floor - 1)
+        if last > newest:
+            if first > newest + 1:
+                holes.append((newest + 1, first - 1))
+            newest = last
+    numbers = ClientNumbers(newest, tuple(holes), known.floor, max(known.seen_at, seen_at))
+    return Taken(numbers, tuple(repeats), tuple(unknown))
+
+
+def bounded(
+    clients: Mapping[bytes, ClientNumbers], max_clients: int = MAX_CLIENTS, max_holes: int = MAX_HOLES
+) -> dict[bytes, ClientNumbers]:
+    """An account's clients within the bounds: the least recently seen goes first, by append time, never by a clock.
+
+    A client over `max_clients` is forgotten; holes over `max_holes` are given up, oldest first, client by client.
+    """
+    by_age = sorted(clients, key=lambda client_id: (clients[client_id].seen_at, client_id))
+    kept = {client_id: clients[client_id] for client_id in by_age[max(len(by_age) - max_clients, 0) :]}
+    over = sum(len(numbers.holes) for numbers in kept.values()) - max_holes
+    for client_id, numbers in kept.items():
+        if over <= 0:
+            break
+        given_up = min(over, len(numbers.holes))
+        if given_up:
+            floor = numbers.holes[given_up - 1][1] + 1
+            kept[client_id] = replace(numbers, holes=numbers.holes[given_up:], floor=floor)
+            over -= given_up
+    return kept
+
+
+def covers(ranges: Ranges, number: int) -> bool:
+    """Whether a number lies in one of the ranges."""
+    return any(first <= number <= last for first, last in ranges)
+
+
+def _meet(ranges: Iterable[tuple[int, int]], span: tuple[int, int]) -> list[tuple[int, int]]:
+    """The parts of the ranges that lie in a span."""
+    return [part for first_last in ranges for part in _clip(first_last, *span)]
+
+
+def _clip(span: tuple[int, int], first: int, last: int) -> list[tuple[int, int]]:
+    low, high = max(span[0], first), min(span[1], last)
+    return [(low, high)] if low <= high else []
+
+
+def _without(ranges: Iterable[tuple[int, int]], taken: Ranges) -> list[tuple[int, int]]:
+    """The ranges without the taken ones, each of which lies within one of them."""
+    left = list(ranges)
+    for first, last in taken:
+        left = [
+            part
+            for low, high in left
+            for part in (
+                [(low, high)]
+                if high < first or last < low
+                else [(a, b) for a, b in ((low, first - 1), (last + 1, high)) if a <= b]
+            )
+        ]
+    return left

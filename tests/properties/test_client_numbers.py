@@ -1,0 +1,72 @@
+"""Numbers of clients, against a model that remembers every number."""
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from opentrail.events.batch import ranges_of
+from opentrail.events.client_numbers import ClientNumbers, bounded, covers, take
+
+messages = st.lists(st.sets(st.integers(0, 60), min_size=1, max_size=12), min_size=1, max_size=25)
+
+
+def numbers_in(ranges):
+    return [n for first, last in ranges for n in range(first, last + 1)]
+
+
+@given(messages)
+def test_each_number_is_new_exactly_once_whatever_the_order_and_the_splits(sent):
+    known, delivered = ClientNumbers(), set()
+    for at, numbers in enumerate(sent):
+        taken = take(known, ranges_of(numbers), at)
+        assert not taken.unknown
+        assert set(numbers_in(taken.repeats)) == numbers & delivered
+        delivered |= numbers
+        known = taken.numbers
+        assert known.newest == max(delivered)
+        assert set(numbers_in(known.holes)) == set(range(known.newest)) - delivered
+        assert list(known.holes) == ranges_of(numbers_in(known.holes)), "runs rise, apart from each other"
+        assert known.seen_at == at
+
+
+@given(messages, st.integers(0, 3))
+def test_with_holes_given_up_nothing_is_delivered_twice_and_nothing_vanishes_unseen(sent, max_holes):
+    clients, delivered, dead = {b"c": ClientNumbers()}, set(), set()
+    for at, numbers in enumerate(sent):
+        taken = take(clients[b"c"], ranges_of(numbers), at)
+        repeats, unknown = set(numbers_in(taken.repeats)), set(numbers_in(taken.unknown))
+        assert repeats <= delivered, "a number that was never delivered is no repeat"
+        new = numbers - repeats - unknown
+        assert not new & delivered
+        delivered |= new
+        dead |= unknown
+        clients = bounded({b"c": taken.numbers}, max_holes=max_holes)
+        assert len(clients[b"c"].holes) <= max_holes
+    assert delivered | dead >= set().union(*sent)
+
+
+@settings(max_examples=50)
+@given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 30)), min_size=1, max_size=40), st.integers(1, 4))
+def test_the_least_recently_seen_client_is_forgotten_first(seen, max_clients):
+    clients = {}
+    for client, at in seen:
+        client_id = bytes([client])
+        clients[client_id] = take(clients.get(client_id, ClientNumbers()), [(0, 0)], at).numbers
+    kept = bounded(clients, max_clients=max_clients)
+    assert len(kept) == min(len(clients), max_clients)
+    forgotten = [clients[c].seen_at for c in clients if c not in kept]
+    assert not forgotten or max(forgotten) <= min(n.seen_at for n in kept.values())
+
+
+def test_holes_are_given_up_by_the_client_that_was_seen_least_recently():
+    clients = {
+        b"old": ClientNumbers(9, ((0, 0), (2, 3)), seen_at=1),
+        b"new": ClientNumbers(9, ((0, 0), (5, 5)), seen_at=2),
+    }
+    kept = bounded(clients, max_holes=3)
+    assert kept[b"old"] == ClientNumbers(9, ((2, 3),), floor=1, seen_at=1)
+    assert kept[b"new"] == clients[b"new"]
+    assert bounded(clients, max_holes=4) == clients
+
+
+def test_covers():
+    assert [n for n in range(10) if covers([(1, 2), (5, 5)], n)] == [1, 2, 5]

@@ -1,0 +1,131 @@
+import pytest
+
+from opentrail.events.batch import EventBatch, SelectorClass, group_of, numbers_of, ranges_of, record_views
+from opentrail.events.client_numbers import MAX_CLIENTS, ClientNumbers
+from opentrail_backends.event_bus.port import Message, Partition
+from opentrail_delivery.client_book import ClientBook
+
+CLIENT, OTHER = b"c" * 16, b"o" * 16
+CLASSES = [SelectorClass("Management", "ec2.amazonaws.com", name, "AwsApiCall", False, ()) for name in ("A", "B")]
+
+
+class Ledger:
+    """What step 5 has written, and how often it was asked for."""
+
+    def __init__(self):
+        self.known = {}
+        self.reads = 0
+
+    def read(self, account):
+        self.reads += 1
+        return {client: n for (a, client), n in self.known.items() if a == account}
+
+    def write(self, window):
+        for key, numbers in window.changed.items():
+            if numbers is None:
+                self.known.pop(key, None)
+            else:
+                self.known[key] = numbers
+
+
+def batch(*numbers, client=CLIENT, account="111122223333"):
+    groups = []
+    for selector_class, chosen in zip(CLASSES, (numbers[::2], numbers[1::2]), strict=True):
+        if chosen:
+            texts = [str(n).encode() for n in chosen]
+            groups.append(group_of(selector_class, texts, map(len, texts), [0] * len(texts), (), chosen))
+    return EventBatch(account, "eu-central-1", groups, client, ranges_of(numbers))
+
+
+def message(at=1):
+    return Message(Partition("eu-central-1", 0), at, at, b"")
+
+
+def numbers_in(batch):
+    found = sorted(n for group in batch.groups for n in numbers_of(group))
+    assert found == sorted(int(bytes(view)) for group in batch.groups for view in record_views(group))
+    assert list(batch.number_ranges) == ranges_of(found)
+    return found
+
+
+@pytest.fixture
+def ledger():
+    return Ledger()
+
+
+@pytest.fixture
+def book(ledger):
+    return ClientBook(ledger.read)
+
+
+def test_a_batch_that_is_sent_again_gives_nothing(book):
+    window = book.window()
+    assert numbers_in(window.without_repeats(message(), batch(0, 1, 2))) == [0, 1, 2]
+    assert numbers_in(window.without_repeats(message(), batch(0, 1, 2))) == []
+    assert window.repeats == 3
+
+
+def test_a_retry_that_is_split_differently_gives_what_is_new(book):
+    window = book.window()
+    window.without_repeats(message(), batch(0, 1, 5, 6))
+    assert numbers_in(window.without_repeats(message(), batch(1, 2, 3, 6, 7))) == [2, 3, 7]
+    assert numbers_in(window.without_repeats(message(), batch(4))) == [4]
+    assert window.changed == {("111122223333", CLIENT): ClientNumbers(7, (), 0, 1)}
+
+
+def test_clients_and_accounts_do_not_touch_each_other(book):
+    window = book.window()
+    window.without_repeats(message(), batch(0, 1))
+    assert numbers_in(window.without_repeats(message(), batch(0, 1, client=OTHER))) == [0, 1]
+    assert numbers_in(window.without_repeats(message(), batch(0, 1, account="444455556666"))) == [0, 1]
+
+
+def test_unnumbered_events_pass_and_ask_nothing(book, ledger):
+    plain = EventBatch("111122223333", "eu-central-1", [group_of(CLASSES[0], [b"1"], [1], [0])])
+    assert book.window().without_repeats(message(), plain) is plain
+    assert ledger.reads == 0
+
+
+def test_the_next_window_goes_on_before_the_first_is_delivered(book, ledger):
+    first = book.window()
+    first.without_repeats(message(), batch(0, 1))
+    book.accept(first)
+    assert numbers_in(book.window().without_repeats(message(), batch(1, 2))) == [2]
+    assert ledger.known == {}
+
+
+def test_a_window_that_was_not_accepted_changed_nothing(book):
+    book.window().without_repeats(message(), batch(0, 1))
+    assert numbers_in(book.window().without_repeats(message(), batch(0, 1))) == [0, 1]
+
+
+def test_a_redo_starts_from_the_state_after_the_window_before_it(ledger):
+    owner = ClientBook(ledger.read)
+    delivered, lost = owner.window(), owner.window()
+    delivered.without_repeats(message(), batch(0, 1))
+    owner.accept(delivered)
+    ledger.write(delivered)
+    lost.without_repeats(message(), batch(1, 2))
+    owner.accept(lost)
+    again = ClientBook(ledger.read).window()
+    assert numbers_in(again.without_repeats(message(), batch(1, 2))) == [2]
+    assert again.changed == lost.changed
+
+
+def test_a_number_below_a_hole_that_was_given_up_is_kept_as_a_dead_letter(book, ledger):
+    ledger.known["111122223333", CLIENT] = ClientNumbers(9, ((7, 7),), floor=5, seen_at=1)
+    window = book.window()
+    assert numbers_in(window.without_repeats(message(3), batch(4, 6, 7, 10))) == [7, 10]
+    assert window.dead_letters == [message(3)]
+    assert window.repeats == 1
+
+
+def test_the_client_seen_least_recently_is_forgotten_in_the_ledger_too(book, ledger):
+    for index in range(MAX_CLIENTS):
+        ledger.known["111122223333", index.to_bytes(16)] = ClientNumbers(1, seen_at=10 + index)
+    window = book.window()
+    window.without_repeats(message(5000), batch(0, client=CLIENT))
+    ledger.write(window)
+    assert len(ledger.known) == MAX_CLIENTS
+    assert ("111122223333", (0).to_bytes(16)) not in ledger.known
+    assert ("111122223333", CLIENT) in ledger.known
