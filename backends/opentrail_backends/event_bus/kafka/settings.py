@@ -116,7 +116,7 @@ class KafkaSettings:
             "enable_idempotence": True,
             "acks": "all",
             "compression_type": None,
-            "batch_size": _BATCH_BYTES,
+            "batch_size": min(_BATCH_BYTES, self.max_message_bytes),
             "linger_ms": 0,
             "max_request_size": self.max_message_bytes + OVERHEAD_BYTES,
             "delivery_timeout_ms": milliseconds(self.delivery_timeout),
