@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 
 class RejectionCode(StrEnum):
@@ -36,3 +36,13 @@ class Rejected(Exception):
     def __init__(self, code: RejectionCode, message: str) -> None:
         super().__init__(message)
         self.rejection = Rejection(code, message)
+
+
+def missing_field(field: str) -> NoReturn:
+    """Raises Rejected for a member that the record must have."""
+    raise Rejected(RejectionCode.MISSING_FIELD, f"The record has no {field}.")
+
+
+def invalid_field(field: str, right: str) -> NoReturn:
+    """Raises Rejected for a member whose value is not what it must be."""
+    raise Rejected(RejectionCode.INVALID_FIELD, f"{field} is not {right}.")
