@@ -21,7 +21,11 @@ def deflated_in_pieces():
     return b"".join(pieces) + compressor.flush()
 
 
-@pytest.mark.parametrize("body", [BODY, gzip.compress(CONTENT, 1, mtime=77), deflated_in_pieces()])
+@pytest.mark.parametrize(
+    "body",
+    [BODY, gzip.compress(CONTENT, 1, mtime=77), deflated_in_pieces()],
+    ids=["level 9", "level 1", "in pieces"],
+)
 def test_the_recorded_content_is_valid_however_it_is_compressed(body):
     assert check_log_file(body, HASH) is Kind.VALID
 
