@@ -172,7 +172,7 @@ def test_a_storage_key_is_one_line_of_base64(tmp_path):
     assert read_storage_key(file) == KEY
 
 
-@pytest.mark.parametrize("text", [b"", b"short", base64.b64encode(os.urandom(31)), b"*" * 44])
+@pytest.mark.parametrize("text", [b"", b"short", base64.b64encode(bytes(31)), b"*" * 44])
 def test_a_file_that_holds_no_storage_key_is_told(tmp_path, text):
     (tmp_path / "key").write_bytes(text)
     with pytest.raises(ReaderUnavailable):
