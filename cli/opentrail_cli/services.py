@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry, start_http_server
 from opentrail_backends.object_store.port import ObjectStoreError
 from opentrail_cli.composition import BACKEND_ERRORS, Parts
 from opentrail_cli.errors import CommandFailed
+from opentrail_cli.malloc import keep_large_buffers
 from opentrail_cli.settings import Settings, split_address
 from opentrail_control_plane.server import ControlPlaneServer, ControlPlaneSettings
 from opentrail_delivery.errors import DeliveryHalted
@@ -50,6 +51,7 @@ class Services:
             "producer": self._start_producer,
             "control-plane": self._start_control_plane,
         }
+        keep_large_buffers()
         try:
             self._start_metrics()
             if names != ("control-plane",):
