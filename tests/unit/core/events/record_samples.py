@@ -8,14 +8,8 @@ import re
 from opentrail.events.record import CheckedRecord, Rejection, RejectionCode, check_record
 
 NOW = 1_700_000_000  # 2023-11-14T22:13:20Z
-
-
 ACCOUNT = "111122223333"
-
-
 NEW_ID = "00000000-0000-4000-8000-000000000000"
-
-
 FULL = {
     "eventVersion": "1.08",
     "userIdentity": {"type": "IAMUser", "arn": "arn:aws:iam::111122223333:user/alice", "sessionContext": {}},
@@ -33,8 +27,6 @@ FULL = {
     "recipientAccountId": ACCOUNT,
     "eventCategory": "Management",
 }
-
-
 OWNED = ["eventVersion", "eventTime", "awsRegion", "eventID", "managementEvent", "recipientAccountId", "eventCategory"]
 
 

@@ -6,19 +6,13 @@ from opentrail.events.batch import EventAttributes, SelectorClass
 from opentrail.trails.event_selectors import Decision, EventSelectors
 
 NO, YES, PER_EVENT = Decision.NO, Decision.YES, Decision.PER_EVENT
-
-
 MANAGEMENT = SelectorClass("Management", "ec2.amazonaws.com", "RunInstances", "AwsApiCall", False, ())
 
 
 S3_DATA = SelectorClass(
     "Data", "s3.amazonaws.com", "GetObject", "AwsApiCall", True, ("AWS::S3::Bucket", "AWS::S3::Object")
 )
-
-
 LAMBDA_DATA = SelectorClass("Data", "lambda.amazonaws.com", "Invoke", "AwsApiCall", False, ("AWS::Lambda::Function",))
-
-
 NETWORK = SelectorClass(
     "NetworkActivity",
     "kms.amazonaws.com",
@@ -29,8 +23,6 @@ NETWORK = SelectorClass(
     error_code="VpceAccessDenied",
     vpc_endpoint_id="vpce-1",
 )
-
-
 INSIGHT = SelectorClass("Insight", "", "", "AwsCloudTrailInsight", None, ())
 
 
