@@ -11,10 +11,16 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-import grpc
-
 from opentrail_cli.record_files import FoundRecord, UnreadableFile, records_in
-from opentrail_producer.client import ClientSettings, NotConfirmed, Outcome, ProducerClient, Refused, Rejected
+from opentrail_producer.client import (
+    ClientSettings,
+    ClientTls,
+    NotConfirmed,
+    Outcome,
+    ProducerClient,
+    Refused,
+    Rejected,
+)
 
 KEPT_REJECTIONS = 10_000
 """Rejections that are kept to be listed; more are only counted."""
@@ -59,7 +65,7 @@ class Ingestion:
     Args:
         target: the producer's address.
         token_for: the token for an account, or for records that name none (None); may raise UnknownAccount.
-        credentials: TLS of the channel; None sends in the clear.
+        tls: whom to trust; None sends in the clear.
         give_up: seconds after which a batch without an answer is given up.
     """
 
@@ -68,13 +74,13 @@ class Ingestion:
         target: str,
         token_for: Callable[[str | None], str],
         *,
-        credentials: grpc.ChannelCredentials | None = None,
+        tls: ClientTls | None = None,
         give_up: float = 60.0,
     ) -> None:
         self.summary = Summary()
         self._target = target
         self._token_for = token_for
-        self._credentials = credentials
+        self._tls = tls
         self._settings = ClientSettings(give_up=give_up)
         self._clients: dict[str, ProducerClient] = {}
         self._lock = threading.Lock()
@@ -119,7 +125,7 @@ class Ingestion:
                 self._target,
                 region=_UNUSUAL_REGION,
                 token=token,
-                credentials=self._credentials,
+                tls=self._tls,
                 settings=self._settings,
             )
         return client

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import grpc
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from opentrail_cli.errors import CommandFailed
 from opentrail_cli.ingest import Ingestion, Summary
 from opentrail_cli.terminal import notices, output
+from opentrail_producer.client import ClientTls, is_reachable
 
 CONNECT_SECONDS = 10.0
 SHOWN = 20
@@ -27,9 +27,9 @@ def ingest(
     show_all: bool,
 ) -> bool:
     """Sends the files' records and prints the summary; True if every record was accepted. Raises CommandFailed."""
-    credentials = _credentials(certificate_authority)
-    _check_reachable(target, credentials)
-    ingestion = Ingestion(target, token_for, credentials=credentials)
+    tls = _tls(certificate_authority)
+    _check_reachable(target, tls)
+    ingestion = Ingestion(target, token_for, tls=tls)
     console = notices()
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
@@ -55,24 +55,19 @@ def _print(console: Console, summary: Summary, files: int, *, show_all: bool) ->
         console.print(f"  … and {summary.not_accepted_count - len(listed)} more (--all lists them)")
 
 
-def _check_reachable(target: str, credentials: grpc.ChannelCredentials | None) -> None:
+def _check_reachable(target: str, tls: ClientTls | None) -> None:
     """Tells at once that nobody listens, instead of trying again for a minute. Raises CommandFailed."""
-    channel = grpc.insecure_channel(target) if credentials is None else grpc.secure_channel(target, credentials)
-    try:
-        grpc.channel_ready_future(channel).result(timeout=CONNECT_SECONDS)
-    except grpc.FutureTimeoutError:
+    if not is_reachable(target, tls, CONNECT_SECONDS):
         raise CommandFailed(
             f"No producer answers on {target}: start one with `opentrail up`, or name another with --producer "
             "(and --certificate-authority if it uses TLS)."
-        ) from None
-    finally:
-        channel.close()
+        )
 
 
-def _credentials(certificate_authority: Path | None) -> grpc.ChannelCredentials | None:
+def _tls(certificate_authority: Path | None) -> ClientTls | None:
     if certificate_authority is None:
         return None
     try:
-        return grpc.ssl_channel_credentials(certificate_authority.read_bytes())
+        return ClientTls(authorities=certificate_authority.read_bytes())
     except OSError as error:
         raise CommandFailed(f"{certificate_authority} cannot be read: {error.strerror}.") from error

@@ -1,6 +1,6 @@
 """A client that sends events in batches, tries again, and tells what became of each.
 
-    with ProducerClient("audit.example.com:7443", region="eu-west-1", token=token, credentials=credentials) as client:
+    with ProducerClient("audit.example.com:7443", region="eu-west-1", token=token, tls=ClientTls()) as client:
         outcome = client.send({"eventVersion": "1.11", ...})      # returns at once
         ...
         match outcome.result():                                   # when one wants to know
@@ -29,6 +29,7 @@ from typing import Any, Self
 import grpc
 
 from opentrail_producer.client_batches import Batch, BatchQueue, Event, QueueClosed, QueueFull
+from opentrail_producer.client_connection import ClientTls, is_reachable, open_channel
 from opentrail_producer.client_outcomes import Accepted, NotConfirmed, Outcome, Refused, Rejected, outcomes_of
 from opentrail_producer.error_details import DETAILS_TRAILER, unpack_retry_delay
 from opentrail_producer.generated import producer_pb2
@@ -36,6 +37,7 @@ from opentrail_producer.generated import producer_pb2
 __all__ = [
     "Accepted",
     "ClientSettings",
+    "ClientTls",
     "NotConfirmed",
     "Outcome",
     "ProducerClient",
@@ -43,6 +45,7 @@ __all__ = [
     "QueueFull",
     "Refused",
     "Rejected",
+    "is_reachable",
 ]
 
 log = logging.getLogger(__name__)
@@ -92,9 +95,8 @@ class ProducerClient:
         target: address of the producer, as gRPC writes it (`host:port`, `dns:///…`).
         region: the region of events that name none.
         token: bearer token, or None with a client certificate.
-        credentials: TLS credentials of the channel (`grpc.ssl_channel_credentials`); None sends in the clear.
+        tls: whom to trust, and perhaps an own certificate; None sends in the clear.
         settings: batching, waiting and giving up.
-        channel: an own channel instead of `target` and `credentials`; the caller closes it.
     """
 
     def __init__(
@@ -103,17 +105,14 @@ class ProducerClient:
         *,
         region: str,
         token: str | None = None,
-        credentials: grpc.ChannelCredentials | None = None,
+        tls: ClientTls | None = None,
         settings: ClientSettings | None = None,
-        channel: grpc.Channel | None = None,
     ) -> None:
         self._region = region
         self._settings = settings or ClientSettings()
         self._metadata = (("authorization", f"Bearer {token}"),) if token is not None else ()
-        self._own_channel = None
-        if channel is None:
-            channel = self._own_channel = _channel(target, credentials)
-        self._publish = channel.unary_unary(
+        self._channel = open_channel(target, tls)
+        self._publish = self._channel.unary_unary(
             PUBLISH_EVENTS,
             request_serializer=producer_pb2.PublishEventsRequest.SerializeToString,
             response_deserializer=producer_pb2.PublishEventsResponse.FromString,
@@ -191,8 +190,7 @@ class ProducerClient:
         for sender in self._senders:
             if sender is not threading.current_thread():
                 sender.join()
-        if self._own_channel is not None:
-            self._own_channel.close()
+        self._channel.close()
         return flushed
 
     def __enter__(self) -> Self:
@@ -267,17 +265,6 @@ class ProducerClient:
         longest = min(self._settings.first_backoff * 2.0 ** min(tries, 30), self._settings.longest_backoff)
         wait = longest / 2 + random.uniform(0, longest / 2)  # noqa: S311  no secret
         return wait if asked is None else asked + wait / 2
-
-
-def _channel(target: str, credentials: grpc.ChannelCredentials | None) -> grpc.Channel:
-    options = [
-        ("grpc.keepalive_time_ms", 20_000),
-        ("grpc.keepalive_timeout_ms", 10_000),
-        ("grpc.max_reconnect_backoff_ms", 5_000),
-    ]
-    if credentials is None:
-        return grpc.insecure_channel(target, options)
-    return grpc.secure_channel(target, credentials, options)
 
 
 def _asked_delay(error: Any) -> float | None:

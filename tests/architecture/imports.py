@@ -57,8 +57,7 @@ VENDOR_SDKS = {
     "sqlalchemy": ("opentrail_backends.state",),
     "alembic": ("opentrail_backends.state",),
     "psycopg": ("opentrail_backends.state",),
-    # The producer's client takes gRPC's own channel credentials, so who dials it with TLS makes them.
-    "grpc": ("opentrail_producer", "opentrail_cli.ingest"),
+    "grpc": ("opentrail_producer",),
     "grpc_health": ("opentrail_producer",),
     "grpc_reflection": ("opentrail_producer",),
 }

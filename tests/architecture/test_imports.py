@@ -46,7 +46,7 @@ BREAKS = [
     (imports.vendor_sdks_out_of_place, "delivery/opentrail_delivery/a.py", "from sqlalchemy import select"),
     (imports.vendor_sdks_out_of_place, "backends/opentrail_backends/event_bus/embedded.py", "import kafka.errors"),
     (imports.vendor_sdks_out_of_place, "backends/opentrail_backends/object_store/local.py", "import obstore"),
-    (imports.vendor_sdks_out_of_place, "cli/opentrail_cli/a.py", "import grpc"),
+    (imports.vendor_sdks_out_of_place, "cli/opentrail_cli/ingest.py", "import grpc"),
     (imports.vendor_sdks_out_of_place, "control_plane/opentrail_control_plane/a.py", "import boto3"),
 ]
 

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from opentrail_producer.client import Accepted, ClientSettings, NotConfirmed, ProducerClient
+from opentrail_producer.client import Accepted, ClientSettings, ClientTls, NotConfirmed, ProducerClient, is_reachable
 from opentrail_producer.settings import Listener, ProducerSettings, TlsFiles
 from tests.integration.producer_service import OTHERS_TOKEN, TOKEN, Service, new_store, results
 from tests.unit.producer.fakes import ACCOUNT, OTHER, REGION, record
@@ -133,18 +133,42 @@ def test_token_and_certificate_must_be_of_the_same_account(call, authority):
 
 
 def test_tokens_have_a_listener_of_their_own(service, authority):
-    credentials = grpc.ssl_channel_credentials(authority.certificate)
     target = f"localhost:{service.server.ports[1]}"
-    with ProducerClient(target, region=REGION, token=TOKEN, credentials=credentials) as client:
+    tls = ClientTls(authorities=authority.certificate)
+    with ProducerClient(target, region=REGION, token=TOKEN, tls=tls) as client:
         assert client.send(record(1)).result(20) == Accepted("00000000-0000-4000-8000-000000000001")
 
 
+def test_the_clients_certificate_gives_the_account(service, authority):
+    target = f"localhost:{service.server.ports[0]}"
+    key, certificate = authority.issue(account_name(ACCOUNT))
+    tls = ClientTls(authorities=authority.certificate, certificate_chain=certificate, private_key=key)
+    with ProducerClient(target, region=REGION, tls=tls) as client:
+        assert client.send(record(1)).result(20) == Accepted("00000000-0000-4000-8000-000000000001")
+    assert service.bus.memory.batches()[0].account_id == ACCOUNT
+
+
 def test_the_client_trusts_no_other_server(service):
-    credentials = grpc.ssl_channel_credentials(Authority("another").certificate)
+    tls = ClientTls(authorities=Authority("another").certificate)
     target = f"localhost:{service.server.ports[1]}"
     settings = ClientSettings(give_up=0.0)
     with (
-        ProducerClient(target, region=REGION, token=TOKEN, credentials=credentials, settings=settings) as client,
+        ProducerClient(target, region=REGION, token=TOKEN, tls=tls, settings=settings) as client,
         pytest.raises(NotConfirmed),
     ):
         client.send(record(1)).result(20)
+
+
+def test_only_a_producer_that_is_trusted_is_reachable(service, authority):
+    target = f"localhost:{service.server.ports[1]}"
+    assert is_reachable(target, ClientTls(authorities=authority.certificate), 20.0)
+    assert not is_reachable(target, ClientTls(authorities=Authority("another").certificate), 0.5)
+    assert not is_reachable(target, ClientTls(), 0.5)
+
+
+def test_a_certificate_and_its_key_are_given_together_and_the_key_is_not_shown(authority):
+    key, certificate = authority.issue(account_name(ACCOUNT))
+    for half in ({"private_key": key}, {"certificate_chain": certificate}):
+        with pytest.raises(ValueError, match="together"):
+            ClientTls(authorities=authority.certificate, **half)
+    assert "PRIVATE KEY" not in repr(ClientTls(certificate_chain=certificate, private_key=key))
