@@ -34,6 +34,7 @@ from opentrail_backends.object_store.port import (
     StoredObject,
 )
 from opentrail_backends.state.port import BuiltDigest, Chains, PublicKeys
+from opentrail_delivery.bucket_health import BucketHealth
 from opentrail_delivery.checked_store import CheckedStore
 from opentrail_delivery.errors import ChainHalted
 from opentrail_delivery.metrics import DeliveryMetrics
@@ -51,6 +52,7 @@ class PublisherTools:
     chains: Chains
     public_keys: PublicKeys
     store: CheckedStore
+    health: BucketHealth
     putter: Executor
     metrics: DeliveryMetrics
     status: DeliveryStatus
@@ -78,9 +80,12 @@ class DigestPublisher:
     def _publish_chain(self, digests: Iterable[BuiltDigest]) -> int:
         published = 0
         for digest in digests:
+            if not self._tools.health.may_try(digest.bucket):
+                break
             try:
                 self._put(digest)
             except ObjectStoreError as error:
+                self._tools.health.failed(digest.bucket)
                 self._tools.metrics.put_failures.labels(type(error).__name__).inc()
                 break
             except ChainHalted as halt:
@@ -88,6 +93,7 @@ class DigestPublisher:
                 self._tools.status.halted(f"chain {digest.chain_id}", halt.reason)
                 self._halted.add(digest.chain_id)
                 break
+            self._tools.health.succeeded(digest.bucket)
             self._tools.status.released(f"chain {digest.chain_id}")
             self._halted.discard(digest.chain_id)
             # A crash here: step 9 again, which finds the same bytes.

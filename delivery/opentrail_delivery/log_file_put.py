@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import random
 import threading
-from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, auto
 
@@ -16,8 +15,11 @@ from opentrail_backends.object_store.port import (
     ObjectStoreError,
     PutOptions,
 )
+from opentrail_delivery.bucket_health import BucketHealth
 from opentrail_delivery.checked_store import CheckedStore
 from opentrail_delivery.metrics import DeliveryMetrics
+from opentrail_delivery.spool import LogFilePut, Spool
+from opentrail_delivery.status import DeliveryStatus
 
 HASH_METADATA = "opentrail-sha256"
 """User metadata of a log file: the hash of its uncompressed bytes, lower-case hex."""
@@ -30,46 +32,56 @@ class PutResult(Enum):
     """The file lies at its key."""
     OTHER_OBJECT = auto()
     """Something else lies there: the file needs a new key, fixed in the ledger first."""
+    PARKED = auto()
+    """Its bucket takes nothing for too long: the file lies in the spool."""
     STOPPED = auto()
     """The worker was told to stop; the outcome is not known."""
 
 
 @dataclass(frozen=True, slots=True)
-class LogFilePut:
-    """One file on its way. The body is the same at each try."""
+class PutTools:
+    """What puts of log files share."""
 
-    bucket: str
-    key: str
-    body: bytes
-    sha256: str
-    kms_key_id: str | None
-    trail_arn: str
+    store: CheckedStore
+    spool: Spool | None
+    health: BucketHealth
+    metrics: DeliveryMetrics
+    status: DeliveryStatus
+
+    def spool_or_fail(self) -> Spool:
+        """The spool, where parked files are known to lie in one. Raises ObjectStoreError if none is configured."""
+        if self.spool is None:
+            raise ObjectStoreError("files are parked in a spool, and none is configured: set OPENTRAIL_SPOOL")
+        return self.spool
 
 
-def put_until_done(
-    store: CheckedStore,
-    file: LogFilePut,
-    stop: threading.Event,
-    metrics: DeliveryMetrics,
-    on_error: Callable[[LogFilePut, ObjectStoreError], None],
-) -> PutResult:
+def put_until_done(file: LogFilePut, tools: PutTools, stop: threading.Event) -> PutResult:
     """Puts a file, retrying whatever the store answers. A crash here: redo step 4 with the same file.
 
-    `on_error` is told of each failed try: what the operator sees while a bucket refuses.
+    Where the bucket has failed for too long the file is parked, so that it holds up nobody else's. Without a spool
+    it is tried for ever.
     """
     delay = 0.2
     while not stop.is_set():
         try:
-            return _put_once(store, file)
+            if tools.spool is not None and tools.health.is_given_up(file.bucket):
+                tools.spool.park(file)
+                return PutResult.PARKED
+            result = put_once(tools.store, file)
         except ObjectStoreError as error:
-            metrics.put_failures.labels(type(error).__name__).inc()
-            on_error(file, error)
+            tools.health.failed(file.bucket)
+            tools.metrics.put_failures.labels(type(error).__name__).inc()
+            tools.status.put_failed(file.trail_arn, error)
+        else:
+            tools.health.succeeded(file.bucket)
+            return result
         stop.wait(delay * random.uniform(0.5, 1.0))  # noqa: S311 (jitter, not a secret)
         delay = min(delay * 2, 30.0)
     return PutResult.STOPPED
 
 
-def _put_once(store: CheckedStore, file: LogFilePut) -> PutResult:
+def put_once(store: CheckedStore, file: LogFilePut) -> PutResult:
+    """One try: DONE or OTHER_OBJECT. Raises ObjectStoreError."""
     try:
         store.put(file.bucket, file.key, file.body, put_options(file))
     except ObjectAlreadyExists:

@@ -22,6 +22,11 @@ class DeliveryMetrics:
         self.spooled = Counter(
             "opentrail_delivery_spooled", "Messages kept in the spool: poison, dead-letters", ["why"], registry=registry
         )
+        self.parked_files = Gauge(
+            "opentrail_delivery_parked_files",
+            "Log files in the spool that wait for their bucket",
+            registry=registry,
+        )
         self.repeats = Counter(
             "opentrail_delivery_repeats", "Events that their client sent again, dropped", registry=registry
         )

@@ -18,7 +18,7 @@ import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor, Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import NamedTuple
 
@@ -27,18 +27,16 @@ from opentrail.evidence.log_file import Codec
 from opentrail_backends.event_bus.batches import MalformedBatch, NewerFormat, peek
 from opentrail_backends.event_bus.port import EventReader, Message, Partition
 from opentrail_backends.state.port import IntendedFile, Intent, Ledger
-from opentrail_delivery.checked_store import CheckedStore
 from opentrail_delivery.client_book import ClientBook, WindowNumbers
 from opentrail_delivery.configuration_feed import ConfigurationFeed
 from opentrail_delivery.errors import PartitionHalted
 from opentrail_delivery.file_names import another_key, file_stamp, name_files
 from opentrail_delivery.intent_body import IntentBody
-from opentrail_delivery.log_file_put import LogFilePut, PutResult, put_until_done
+from opentrail_delivery.log_file_put import PutResult, PutTools, put_until_done
 from opentrail_delivery.metrics import DeliveryMetrics
 from opentrail_delivery.preconditions import check_positions, check_topic
 from opentrail_delivery.settings import DeliverySettings
-from opentrail_delivery.spool import Spool
-from opentrail_delivery.status import DeliveryStatus
+from opentrail_delivery.spool import LogFilePut
 from opentrail_delivery.window import Window
 from opentrail_delivery.window_build import BuiltFile, build_files, governing_revisions, read_batches
 
@@ -68,15 +66,17 @@ class DeliveryTools:
     """The ports and values that all partitions of a process share."""
 
     ledger: Ledger
-    store: CheckedStore
-    spool: Spool | None
     reader: EventReader
     feed: ConfigurationFeed
     codec: Codec
     putter: Executor
+    puts: PutTools
     settings: DeliverySettings
-    metrics: DeliveryMetrics
-    status: DeliveryStatus
+
+    @property
+    def metrics(self) -> DeliveryMetrics:
+        """What this process counts."""
+        return self.puts.metrics
 
 
 class PartitionDelivery:
@@ -142,7 +142,7 @@ class PartitionDelivery:
             self._close()
 
     def close_early(self) -> None:
-        """Closes the open window whatever its age: memory is short, or the worker stops in order."""
+        """Closes the open window whatever its age: memory is short."""
         if self._window.plan is None and self._window.messages:
             self._close()
 
@@ -219,14 +219,14 @@ class PartitionDelivery:
         """What cannot be delivered: the raw bytes are kept before step 5, so that nothing is lost by going on."""
         if not messages:
             return
-        if self._tools.spool is None:
+        if self._tools.puts.spool is None:
             raise PartitionHalted(
                 self.partition,
                 f"the message at offset {messages[0].offset} cannot be delivered and there is no spool to keep it in: "
                 "set OPENTRAIL_SPOOL",
             )
         for message in messages:
-            self._tools.spool.keep(why, self._topic.id, message)
+            self._tools.puts.spool.keep(why, self._topic.id, message)
             self._tools.metrics.spooled.labels(why).inc()
 
     # --- step 4 -----------------------------------------------------------------------------------
@@ -234,6 +234,7 @@ class PartitionDelivery:
     def _start_puts(self, intent: Intent, built: _BuiltWindow, intended: Sequence[IntendedFile]) -> None:
         puts = [
             LogFilePut(
+                incarnation=known.incarnation,
                 bucket=known.bucket,
                 key=known.object_key,
                 body=file.log_file.body,
@@ -248,15 +249,14 @@ class PartitionDelivery:
         self._closed.append(_ClosedWindow(intent, puts, [self._put(put) for put in puts], held, built.numbers.changed))
 
     def _put(self, put: LogFilePut) -> Future[PutResult]:
-        tools = self._tools
-        return tools.putter.submit(put_until_done, tools.store, put, self._stop, tools.metrics, tools.status.put_failed)
+        return self._tools.putter.submit(put_until_done, put, self._tools.puts, self._stop)
 
     def _put_again_elsewhere(self, window: _ClosedWindow, index: int) -> None:
         """Another object lies at a file's key: the new key is in the ledger before anything is put there."""
         old = window.puts[index]
         new_key = another_key(old.key)
         self._tools.ledger.rename_file(self._lease, window.intent.number, old.key, new_key)
-        put = LogFilePut(old.bucket, new_key, old.body, old.sha256, old.kms_key_id, old.trail_arn)
+        put = replace(old, key=new_key)
         window.puts[index] = put
         window.futures[index] = self._put(put)
 
@@ -275,9 +275,10 @@ class PartitionDelivery:
                     if result is PutResult.OTHER_OBJECT:
                         self._put_again_elsewhere(window, index)
                 break
-            self._lease = self._tools.ledger.deliver(self._lease, window.intent, numbers=window.numbers)
+            parked = [put.key for put, result in zip(window.puts, results, strict=True) if result is PutResult.PARKED]
+            self._lease = self._tools.ledger.deliver(self._lease, window.intent, parked, window.numbers)
             self._closed.popleft()
-            self._tools.metrics.files.inc(len(window.intent.files))
+            self._tools.metrics.files.inc(len(window.intent.files) - len(parked))
             self._tools.metrics.events.inc(sum(file.events for file in window.intent.files))
             hint = f"{self._lease.token}:{window.intent.number}"
             self._tools.reader.commit(self.partition, self._lease.next_offset, hint)

@@ -111,7 +111,7 @@ class PartitionShare:
         else:
             self._deliveries[partition] = delivery
             self._reader.seek(partition, delivery.next_offset)
-            self._tools.status.released(_name(partition))
+            self._tools.puts.status.released(_name(partition))
 
     def _park_position(self, partition: Partition) -> None:
         """A partition that is ours but not worked on: it has a position and is paused."""
@@ -156,13 +156,13 @@ class PartitionShare:
         self._retry_at.pop(partition, None)
         if partition in self._halted:
             self._halted.discard(partition)
-            self._tools.status.released(_name(partition))
+            self._tools.puts.status.released(_name(partition))
             self._tools.metrics.halted_partitions.set(len(self._halted))
 
     def _halt(self, partition: Partition, reason: str) -> None:
         _log.error("partition halted", partition=partition, reason=reason)
         self._halted.add(partition)
-        self._tools.status.halted(_name(partition), reason)
+        self._tools.puts.status.halted(_name(partition), reason)
         self._tools.metrics.halted_partitions.set(len(self._halted))
 
     def _retry(self) -> None:

@@ -1,4 +1,4 @@
-"""Delivery as a service: one thread reads and closes windows, one builds and puts digests."""
+"""Delivery as a service: a thread reads and closes windows, one builds and puts digests, one tries parked files."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from opentrail_backends.event_bus.port import EventBus, EventBusError
 from opentrail_backends.key_management.port import KeyManagement, KeyManagementError
 from opentrail_backends.object_store.port import ObjectStore
 from opentrail_backends.state.port import StateError, StateStore
+from opentrail_delivery.bucket_health import BucketHealth
 from opentrail_delivery.checked_store import CheckedStore
 from opentrail_delivery.codec import fastest_codec
 from opentrail_delivery.configuration_feed import ConfigurationFeed
@@ -22,7 +23,9 @@ from opentrail_delivery.digest_builder import BuilderTools, DigestBuilder
 from opentrail_delivery.digest_put import DigestPublisher, PublisherTools
 from opentrail_delivery.errors import ClockHalted
 from opentrail_delivery.key_ring import KeyRing
+from opentrail_delivery.log_file_put import PutTools
 from opentrail_delivery.metrics import DeliveryMetrics
+from opentrail_delivery.parked_files import ParkedFiles
 from opentrail_delivery.partition_delivery import DeliveryTools
 from opentrail_delivery.partition_share import PartitionShare
 from opentrail_delivery.settings import DeliverySettings
@@ -62,7 +65,13 @@ class DeliveryService:
         self.metrics = metrics or DeliveryMetrics()
         self.delivery_status = DeliveryStatus()
         self._ports = ports
-        self._store = CheckedStore(ports.object_store)
+        self._puts = PutTools(
+            store=CheckedStore(ports.object_store),
+            spool=ports.spool,
+            health=BucketHealth(settings.park_seconds, settings.parked_retry_seconds),
+            metrics=self.metrics,
+            status=self.delivery_status,
+        )
         self._clock = clock
         self._feed = ConfigurationFeed(ports.state_store.configuration)
         self._putter = ThreadPoolExecutor(settings.put_threads, thread_name_prefix="put")
@@ -72,6 +81,7 @@ class DeliveryService:
         self._threads = [
             threading.Thread(target=self._run_windows, name="delivery-windows"),
             threading.Thread(target=self._run_digests, name="delivery-digests"),
+            threading.Thread(target=self._run_parked, name="delivery-parked"),
         ]
 
     def start(self) -> None:
@@ -104,15 +114,12 @@ class DeliveryService:
         reader = self._ports.event_bus.reader(self.settings.group)
         tools = DeliveryTools(
             ledger=self._ports.state_store.ledger,
-            store=self._store,
-            spool=self._ports.spool,
             reader=reader,
             feed=self._feed,
             codec=fastest_codec(),
             putter=self._putter,
+            puts=self._puts,
             settings=self.settings,
-            metrics=self.metrics,
-            status=self.delivery_status,
         )
         share = PartitionShare(reader, tools, self._clock)
         try:
@@ -150,18 +157,27 @@ class DeliveryService:
             PublisherTools(
                 chains=state.chains,
                 public_keys=state.public_keys,
-                store=self._store,
+                store=self._puts.store,
+                health=self._puts.health,
                 putter=self._digest_putter,
                 metrics=self.metrics,
                 status=self.delivery_status,
             )
         )
+        self._repeat(min(1.0, self.settings.digest_seconds / 4), builder.run_once, publisher.run_once)
+
+    def _run_parked(self) -> None:
+        parked = ParkedFiles(self._ports.state_store.ledger, self._puts)
+        self._repeat(self.settings.parked_retry_seconds, parked.run_once)
+
+    def _repeat(self, seconds: float, *steps: Callable[[], object]) -> None:
+        """Does the steps again and again; what fails waits for the next round."""
         while not self._stop.is_set():
-            for step in (builder.run_once, publisher.run_once):
+            for step in steps:
                 try:
                     step()
                 except (StateError, KeyManagementError, EventBusError) as error:
-                    _log.warning("digests wait", error=str(error))
+                    _log.warning("digests or parked files wait", error=str(error))
                 except Exception:
-                    _log.exception("digests failed; trying again")
-            self._stop.wait(min(1.0, self.settings.digest_seconds / 4))
+                    _log.exception("digests or parked files failed; trying again")
+            self._stop.wait(seconds)

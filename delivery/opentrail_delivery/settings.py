@@ -23,6 +23,10 @@ class DeliverySettings:
     """How many closed windows of one partition may wait for their puts."""
     put_threads: int = 16
     """Puts at the same time."""
+    park_seconds: float = 60.0
+    """Files of a bucket that has taken nothing for so long are parked in the spool."""
+    parked_retry_seconds: float = 30.0
+    """How often a bucket that was given up is tried again."""
     digest_seconds: int = 3600
     """A chain gets a digest each time this has passed (CloudTrail: an hour). Shorter only to try things out."""
     key_seconds: int = 30 * 24 * 3600

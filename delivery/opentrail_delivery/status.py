@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING
 
 from opentrail_backends.object_store.port import ObjectStoreError, PutRefused
-
-if TYPE_CHECKING:
-    from opentrail_delivery.log_file_put import LogFilePut
 
 
 class DeliveryStatus:
@@ -19,12 +15,12 @@ class DeliveryStatus:
         self._halted: dict[str, str] = {}
         self._errors: dict[str, str] = {}
 
-    def put_failed(self, put: LogFilePut, error: ObjectStoreError) -> None:
-        """Notes the store's error code for the file's trail (CloudTrail: not for time-outs)."""
+    def put_failed(self, trail_arn: str, error: ObjectStoreError) -> None:
+        """Notes the store's error code for a trail (CloudTrail: not for time-outs)."""
         if error.answered:
             code = error.code if isinstance(error, PutRefused) else type(error).__name__
             with self._lock:
-                self._errors[put.trail_arn] = f"{code}: {error}"
+                self._errors[trail_arn] = f"{code}: {error}"
 
     def halted(self, what: str, reason: str) -> None:
         """Notes that a partition or a chain was stopped."""

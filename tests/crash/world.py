@@ -29,16 +29,20 @@ from opentrail_backends.event_bus.port import EventBus, EventBusError, EventRead
 from opentrail_backends.key_management.port import KeyManagement, KeyManagementError
 from opentrail_backends.object_store.port import ObjectStore
 from opentrail_backends.state.port import Chains, Ledger, NewChange, PublicKeys, StateError, StateStore
+from opentrail_delivery.bucket_health import BucketHealth
 from opentrail_delivery.checked_store import CheckedStore
 from opentrail_delivery.codec import fastest_codec
 from opentrail_delivery.configuration_feed import ConfigurationFeed
 from opentrail_delivery.digest_builder import BuilderTools, DigestBuilder
 from opentrail_delivery.digest_put import DigestPublisher, PublisherTools
 from opentrail_delivery.key_ring import KeyRing
+from opentrail_delivery.log_file_put import PutTools
 from opentrail_delivery.metrics import DeliveryMetrics
+from opentrail_delivery.parked_files import ParkedFiles
 from opentrail_delivery.partition_delivery import DeliveryTools
 from opentrail_delivery.partition_share import PartitionShare
 from opentrail_delivery.settings import DeliverySettings
+from opentrail_delivery.spool import Spool
 from opentrail_delivery.status import DeliveryStatus
 
 REGION = "eu-central-1"
@@ -59,6 +63,7 @@ class World:
     state: StateStore
     keys: KeyManagement
     bucket: str
+    spool: Spool | None = None
     settings: DeliverySettings = field(
         default_factory=lambda: DeliverySettings(window_seconds=0, digest_seconds=1, key_seconds=2, put_threads=4)
     )
@@ -124,12 +129,12 @@ class World:
 
     # --- what lies in the bucket ------------------------------------------------------------------
 
-    def evidence(self, prefix: str = "") -> Evidence:
-        """Reads the bucket with nothing but the object store."""
+    def evidence(self, prefix: str = "", bucket: str | None = None) -> Evidence:
+        """Reads a bucket with nothing but the object store."""
         found = Evidence()
-        for info in self.store.list(self.bucket, prefix):
+        for info in self.store.list(bucket or self.bucket, prefix):
             key = parse_key(info.key)
-            stored = self.store.get(self.bucket, info.key)
+            stored = self.store.get(bucket or self.bucket, info.key)
             if isinstance(key, LogFileKey):
                 found.log_files[info.key] = json.loads(read_log_file(stored.body))["Records"]
             else:
@@ -205,19 +210,24 @@ class Worker:
         self.reader = reader(world.bus.reader("opentrail-delivery"))
         self._putter = ThreadPoolExecutor(world.settings.put_threads)
         feed = ConfigurationFeed(state.configuration)
+        puts = PutTools(
+            store=CheckedStore(store or world.store),
+            spool=world.spool,
+            health=BucketHealth(world.settings.park_seconds, world.settings.parked_retry_seconds),
+            metrics=self.metrics,
+            status=self.status,
+        )
+        self.parked = ParkedFiles(ledger or state.ledger, puts)
         self.share = PartitionShare(
             self.reader,
             DeliveryTools(
                 ledger=ledger or state.ledger,
-                store=CheckedStore(store or world.store),
-                spool=None,
                 reader=self.reader,
                 feed=feed,
                 codec=fastest_codec(),
                 putter=self._putter,
+                puts=puts,
                 settings=world.settings,
-                metrics=self.metrics,
-                status=self.status,
             ),
             lambda: time.time_ns() // 1_000_000,
         )
@@ -236,7 +246,8 @@ class Worker:
             PublisherTools(
                 chains=chains or state.chains,
                 public_keys=state.public_keys,
-                store=CheckedStore(store or world.store),
+                store=puts.store,
+                health=puts.health,
                 putter=self._putter,
                 metrics=self.metrics,
                 status=self.status,
@@ -247,7 +258,7 @@ class Worker:
     def turn(self) -> None:
         """One round of everything that a delivery process does."""
         self.share.run_once()
-        for step in (self.builder.run_once, self.publisher.run_once):
+        for step in (self.parked.run_once, self.builder.run_once, self.publisher.run_once):
             with suppress(StateError, KeyManagementError, EventBusError):
                 step()
 
@@ -262,7 +273,8 @@ class Worker:
         """Until so many events of a trail lie in log files that its published digests name."""
 
         def done() -> bool:
-            evidence = self.world.evidence(f"{trail.s3_key_prefix}/" if trail.s3_key_prefix else "")
+            prefix = f"{trail.s3_key_prefix}/" if trail.s3_key_prefix else ""
+            evidence = self.world.evidence(prefix, trail.s3_bucket_name)
             return len(evidence.event_ids(trail.name)) >= events
 
         self.run_until(done, seconds)

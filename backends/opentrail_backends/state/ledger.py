@@ -20,7 +20,8 @@ from opentrail_backends.state.client_numbers import read_numbers, write_numbers
 from opentrail_backends.state.clock import StoreClock
 from opentrail_backends.state.engine import Transactions, in_chunks, insert
 from opentrail_backends.state.intent_rows import of_intent, open_intents, partition_of, rows_of_files
-from opentrail_backends.state.port import FileState, Intent, KnownTopic, Lease, LedgerLost, StateError
+from opentrail_backends.state.parked_files import deliver_parked, read_parked, rename_parked
+from opentrail_backends.state.port import FileState, Intent, KnownTopic, Lease, LedgerLost, ParkedFile, StateError
 
 _partition = tables.partition
 _intent = tables.intent
@@ -136,6 +137,21 @@ class SqlLedger:
             write_numbers(connection, lease.region, numbers)
             _advance(connection, lease, intent, now)
         return replace(lease, next_offset=intent.end_offset)
+
+    def parked_files(self, limit: int, after: int = 0) -> Sequence[ParkedFile]:
+        """Parked files with an id above `after`, by id."""
+        with self._transactions.reading() as connection:
+            return read_parked(connection, limit, after)
+
+    def rename_parked(self, file_id: int, new_key: str) -> None:
+        """Another object lies at a parked file's key: its new key is fixed before it is put."""
+        with self._transactions.writing() as connection:
+            rename_parked(connection, file_id, new_key)
+
+    def deliver_parked(self, file_id: int) -> bool:
+        """A parked file lies in its bucket now: delivered, for the next digest of its chain."""
+        with self._transactions.writing() as connection:
+            return deliver_parked(connection, file_id, self._clock.record(connection))
 
     def windows(self) -> Sequence[Mapping[str, Any]]:
         """For `opentrail status`: where each partition stands, by region and number."""

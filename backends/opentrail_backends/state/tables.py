@@ -162,6 +162,12 @@ file = Table(
         sqlite_where=text("digest IS NULL"),
         postgresql_where=text("digest IS NULL"),
     ),
+    Index(
+        "file_parked",
+        "id",
+        sqlite_where=text("state = 'parked'"),
+        postgresql_where=text("state = 'parked'"),
+    ),
     sqlite_autoincrement=True,  # an id that a slow builder still holds is never given again
 )
 

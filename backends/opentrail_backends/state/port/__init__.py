@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from opentrail_backends.state.port.chains import BuiltDigest, Chain, Chains, DeliveredFile
 from opentrail_backends.state.port.configuration import AccessKey, ConfigurationStore, NewChange
 from opentrail_backends.state.port.errors import LedgerLost, OutcomeUnknown, RevisionConflict, StateError
-from opentrail_backends.state.port.ledger import FileState, IntendedFile, Intent, KnownTopic, Lease, Ledger
+from opentrail_backends.state.port.ledger import FileState, IntendedFile, Intent, KnownTopic, Lease, Ledger, ParkedFile
 from opentrail_backends.state.port.public_keys import PublicKey, PublicKeys
 
 __all__ = [
@@ -32,6 +32,7 @@ __all__ = [
     "LedgerLost",
     "NewChange",
     "OutcomeUnknown",
+    "ParkedFile",
     "PublicKey",
     "PublicKeys",
     "RevisionConflict",

@@ -65,6 +65,17 @@ class Intent:
     files: Sequence[IntendedFile]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParkedFile:
+    """A log file that its bucket would not take; its bytes lie in the spool."""
+
+    id: int
+    incarnation: str
+    bucket: str
+    object_key: str
+    sha256: str
+
+
 class KnownTopic(NamedTuple):
     """The topic that the ledger's offsets belong to."""
 
@@ -130,6 +141,22 @@ class Ledger(Protocol):
         The files are those that the ledger holds, under the keys that it holds; a parked key that is not among
         them raises StateError.
         A crash before it: redo step 4, the same files, then 5.
+        """
+        ...
+
+    def parked_files(self, limit: int, after: int = 0) -> Sequence[ParkedFile]:
+        """Parked files with an id above `after`, by id."""
+        ...
+
+    def rename_parked(self, file_id: int, new_key: str) -> None:
+        """Another object lies at a parked file's key: its new key is fixed before it is put."""
+        ...
+
+    def deliver_parked(self, file_id: int) -> bool:
+        """A parked file lies in its bucket now: delivered, for the next digest of its chain.
+
+        A chain that has ended meanwhile gets one more digest, a starting one. False if it was not parked any more.
+        A crash before it: the file is put again, found to be there, then this.
         """
         ...
 

@@ -154,6 +154,7 @@ def _ledger() -> None:
         ["incarnation", "logging_session", "account_id", "region", "delivered_at"],
         **_partial("digest IS NULL"),
     )
+    op.create_index("file_parked", "file", ["id"], **_partial("state = 'parked'"))
     op.create_table(
         "trail_delivery",
         _name("incarnation"),

@@ -1,0 +1,137 @@
+"""A bucket that takes nothing: its files wait in the spool, nobody else waits, in the end each is delivered once."""
+
+from dataclasses import replace
+
+import pytest
+
+from opentrail_backends.event_bus import open_event_bus
+from opentrail_backends.key_management import open_key_management
+from opentrail_backends.object_store.in_memory import InMemoryObjectStore, LoseAnswer, Refuse, Throttle
+from opentrail_backends.state import open_state_store
+from opentrail_delivery.settings import DeliverySettings
+from opentrail_delivery.spool import Spool
+from tests.crash.faults import Effect, Faulty, Step, Then
+from tests.crash.world import REGION, Crash, World, assert_exactly_once
+
+GOOD, BAD, SPOOL = "good-bucket", "bad-bucket", "spool-bucket"
+
+
+@pytest.fixture
+def world(tmp_path):
+    state = open_state_store(f"sqlite:///{tmp_path}/state.db", secret_key=b"k" * 32)
+    state.migrate()
+    bus = open_event_bus(f"embedded:///{tmp_path}/bus.db")
+    bus.ensure_topic(REGION, 1)
+    store = InMemoryObjectStore([GOOD, BAD, SPOOL])
+    keys = open_key_management(f"file://{tmp_path}/keys")
+    settings = DeliverySettings(
+        window_seconds=0, digest_seconds=1, park_seconds=0.3, parked_retry_seconds=0.1, put_threads=4
+    )
+    yield World(bus, store, state, keys, GOOD, Spool(store, SPOOL), settings)
+    bus.close()
+    state.close()
+
+
+@pytest.fixture
+def good(world):
+    return world.add_trail("good-trail")
+
+
+@pytest.fixture
+def bad(world):
+    return world.add_trail("bad-trail", s3_bucket_name=BAD, s3_key_prefix="bad")
+
+
+def parked(world):
+    return world.state.ledger.parked_files(100)
+
+
+@pytest.mark.parametrize("behaviour", [Refuse("AccessDenied"), Throttle(), LoseAnswer(kept=False)], ids=repr)
+def test_files_of_a_bucket_that_takes_nothing_wait_in_the_spool_and_hold_up_nobody(world, good, bad, behaviour):
+    world.store.script("bad/*", behaviour, times=None)
+    published = world.publish(6)
+    worker = world.worker()
+    worker.run_until(lambda: len(parked(world)) == 1)
+    published += world.publish(4)
+    worker.run_until_digested(good, len(published))
+    assert not world.evidence(bucket=BAD).log_files
+    assert len(parked(world)) == 2
+    assert worker.metrics.parked_files._value.get() == 2
+    world.store.clear_script()
+    worker.run_until_digested(bad, len(published))
+    worker.close()
+    assert parked(world) == []
+    assert_exactly_once(world.evidence(), ["good-trail"], published)
+    assert_exactly_once(world.evidence(bucket=BAD), ["bad-trail"], published)
+
+
+def test_a_file_that_is_delivered_after_its_trail_stopped_gets_a_starting_digest_of_its_own(world, good, bad):
+    published = world.publish(3)
+    worker = world.worker()
+    worker.run_until_digested(bad, len(published))
+    world.store.script("bad/*CloudTrail/*", Refuse("AccessDenied"), times=None)
+    late = world.publish(2)
+    worker.run_until(lambda: len(parked(world)) == 1)
+    world.put_trail(replace(bad, is_logging=False))
+    worker.run_until(lambda: all(c.ended for c in world.state.chains.all_chains() if c.trail_name == "bad-trail"))
+    world.store.clear_script()
+    worker.run_until_digested(bad, len(published + late))
+    worker.run_until(lambda: all(c.ended for c in world.state.chains.all_chains() if c.trail_name == "bad-trail"))
+    worker.close()
+    (digests,) = world.evidence(bucket=BAD).chains().values()
+    assert digests[-1].previous is None
+    assert len(digests[-1].log_files) == 1
+    assert digests[-1].end > digests[-2].end
+
+
+def test_a_foreign_object_at_a_parked_files_key_is_left_alone(world, bad):
+    world.store.script("bad/*", Refuse("AccessDenied"), times=None)
+    published = world.publish(3)
+    worker = world.worker()
+    worker.run_until(lambda: len(parked(world)) == 1)
+    (file,) = parked(world)
+    world.store.clear_script()
+    world.store.put(BAD, file.object_key, b"foreign", options())
+    done = lambda: not parked(world)
+    worker.run_until(done)
+    assert world.store.get(BAD, file.object_key).body == b"foreign"
+    (entry,) = [key for key in worker.world.store.list(BAD) if "_CloudTrail_" in key.key and key.key != file.object_key]
+    assert entry.size > 0
+    worker.close()
+    assert len(published) == 3
+
+
+def options():
+    from opentrail_backends.object_store.port import PutOptions
+
+    return PutOptions()
+
+
+@pytest.mark.parametrize("effect", Effect)
+@pytest.mark.parametrize("method", ["deliver", "deliver_parked"])
+def test_a_crash_while_parking_or_unparking_changes_nothing(world, bad, method, effect):
+    world.store.script("bad/*", Refuse("AccessDenied"), times=None)
+    published = world.publish(5)
+    fault = Faulty(world.state.ledger, Step(5, "deliver", "ledger", method), effect, Then.DIES)
+    worker = world.worker(ledger=fault)
+    if method == "deliver_parked":
+        worker.run_until(lambda: len(parked(world)) == 1)
+        world.store.clear_script()
+    with pytest.raises(Crash):
+        worker.run_until(lambda: False)
+    worker.close()
+    world.store.clear_script()
+    worker = world.worker()
+    worker.run_until_digested(bad, len(published))
+    worker.close()
+    assert_exactly_once(world.evidence(bucket=BAD), ["bad-trail"], published)
+
+
+def test_without_a_spool_files_are_tried_until_the_bucket_takes_them(world, bad):
+    world.spool = None
+    world.store.script("bad/*", Refuse("AccessDenied"), times=8)
+    published = world.publish(5)
+    worker = world.worker()
+    worker.run_until_digested(bad, len(published))
+    worker.close()
+    assert parked(world) == []
