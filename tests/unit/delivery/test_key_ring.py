@@ -1,0 +1,112 @@
+import pytest
+
+from opentrail_backends.key_management.port import KeyManagementError, SigningKey
+from opentrail_backends.state.port import OutcomeUnknown, PublicKey
+from opentrail_delivery.key_ring import KeyRing
+
+REGION, OTHER_REGION = "eu-central-1", "us-east-1"
+VALID = 100
+
+
+class Keys:
+    """Key management: counts the pairs that it made; a pair's reference is its number."""
+
+    def __init__(self):
+        self.made = []
+        self.destroyed = []
+
+    def create_signing_key(self, region):
+        self.made.append(region)
+        return SigningKey(str(len(self.made)), f"public {len(self.made)}".encode())
+
+    def sign(self, reference, message):
+        if reference in self.destroyed:
+            raise KeyManagementError("destroyed")
+        return reference.encode() + message
+
+    def destroy_signing_key(self, reference):
+        self.destroyed.append(reference)
+
+
+class PublicKeys:
+    """What is listed. A `rival` is listed between our look and our adding."""
+
+    def __init__(self):
+        self.listed = []
+        self.rival = None
+        self.failure = None
+
+    def covering(self, region, seconds):
+        fitting = [k for k in self.listed if k.region == region and k.valid_from <= seconds <= k.valid_until]
+        return max(fitting, key=lambda k: k.valid_from, default=None)
+
+    def add(self, key):
+        if self.rival is not None:
+            self.listed.append(self.rival)
+        known = self.covering(key.region, key.valid_from)
+        if known is None:
+            self.listed.append(key)
+        if self.failure is not None:
+            failure, self.failure = self.failure, None
+            raise failure
+        return known or key
+
+
+@pytest.fixture
+def keys():
+    return Keys()
+
+
+@pytest.fixture
+def listed():
+    return PublicKeys()
+
+
+@pytest.fixture
+def ring(listed, keys):
+    return KeyRing(listed, keys, valid_seconds=VALID)
+
+
+def test_a_key_signs_to_the_last_second_of_its_validity_and_the_next_one_begins_after_it(ring, keys):
+    first = ring.key_for(REGION, 1000)
+    assert (first.valid_from, first.valid_until) == (1000, 1100)
+    assert ring.key_for(REGION, 1100) is first
+    second = ring.key_for(REGION, 1101)
+    assert (second.valid_from, second.valid_until) == (1101, 1201)
+    assert keys.made == [REGION] * 2
+    assert keys.destroyed == [], "the first key may still have to sign digests of its time"
+
+
+def test_a_digest_that_is_built_late_is_signed_by_the_key_of_its_time(ring, keys):
+    first, second = ring.key_for(REGION, 1000), ring.key_for(REGION, 1101)
+    assert [ring.key_for(REGION, end) for end in (1050, 1150, 1100)] == [first, second, first]
+    assert len(keys.made) == 2
+
+
+def test_each_region_has_its_own_keys(ring, keys):
+    assert ring.key_for(REGION, 1000).fingerprint != ring.key_for(OTHER_REGION, 1000).fingerprint
+    assert keys.made == [REGION, OTHER_REGION]
+
+
+def test_what_another_process_listed_before_is_used(listed, keys):
+    known = KeyRing(listed, keys, valid_seconds=VALID).key_for(REGION, 1000)
+    assert KeyRing(listed, keys, valid_seconds=VALID).key_for(REGION, 1010) == known
+    assert len(keys.made) == 1
+
+
+def test_of_two_that_make_a_key_at_once_one_wins_and_the_others_private_half_is_destroyed(ring, listed, keys):
+    listed.rival = PublicKey(
+        region=REGION, fingerprint="f", der=b"d", valid_from=950, valid_until=1050, reference="rival"
+    )
+    assert ring.key_for(REGION, 1000) is listed.rival
+    assert ring.key_for(REGION, 1001) is listed.rival
+    assert (len(keys.made), keys.destroyed) == (1, ["1"])
+    assert ring.sign(listed.rival, b"m") == b"rivalm".hex()
+
+
+def test_a_key_that_may_have_been_listed_is_found_and_none_is_destroyed(ring, listed, keys):
+    listed.failure = OutcomeUnknown("no answer")
+    with pytest.raises(OutcomeUnknown):
+        ring.key_for(REGION, 1000)
+    assert ring.key_for(REGION, 1000) == listed.listed[0]
+    assert (len(keys.made), keys.destroyed) == (1, [])

@@ -1,0 +1,255 @@
+"""Reading no more than memory allows; a partition's trouble stays its own; starting again at step 1."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field, replace
+
+import pytest
+
+from opentrail.evidence.log_file import STANDARD_CODEC, read_log_file
+from opentrail_backends.event_bus.port import EventBusError
+from opentrail_backends.object_store.in_memory import InMemoryObjectStore
+from opentrail_backends.state.port import KnownTopic, OutcomeUnknown, StateError
+from opentrail_delivery import partition_share
+from opentrail_delivery.bucket_health import BucketHealth
+from opentrail_delivery.checked_store import CheckedStore
+from opentrail_delivery.configuration_feed import ConfigurationFeed
+from opentrail_delivery.log_file_put import PutTools
+from opentrail_delivery.metrics import DeliveryMetrics
+from opentrail_delivery.partition_delivery import DeliveryTools
+from opentrail_delivery.partition_share import PartitionShare
+from opentrail_delivery.settings import DeliverySettings
+from opentrail_delivery.status import DeliveryStatus
+from tests.unit.delivery.delivery_fakes import BUCKET, HERE, THERE, Configurations, Ledger, Putter, Reader, message
+
+EACH_BY_ITSELF = {"window_bytes": 1}
+
+
+@dataclass
+class World:
+    """A share of partitions, and all that it touches."""
+
+    reader: Reader
+    ledger: Ledger = field(default_factory=Ledger)
+    putter: Putter = field(default_factory=Putter)
+    store: InMemoryObjectStore = field(default_factory=lambda: InMemoryObjectStore([BUCKET]))
+    status: DeliveryStatus = field(default_factory=DeliveryStatus)
+    metrics: DeliveryMetrics = field(default_factory=DeliveryMetrics)
+    share: PartitionShare = field(init=False)
+
+    def start(self, **settings):
+        puts = PutTools(
+            store=CheckedStore(self.store),
+            spool=None,
+            health=BucketHealth(60, 30),
+            metrics=self.metrics,
+            status=self.status,
+        )
+        tools = DeliveryTools(
+            ledger=self.ledger,
+            reader=self.reader,
+            feed=ConfigurationFeed(Configurations()),
+            codec=STANDARD_CODEC,
+            putter=self.putter,
+            puts=puts,
+            settings=DeliverySettings(**settings),
+        )
+        self.share = PartitionShare(self.reader, tools, lambda: 0)
+        self.reader.assign(self.share, *self.reader.logs)
+        return self
+
+    def run(self, rounds):
+        for _ in range(rounds):
+            self.share.run_once()
+
+    @property
+    def stored(self):
+        """The ids of the events in all log files, sorted."""
+        files = [self.store.get(BUCKET, info.key).body for info in self.store.list(BUCKET, "AWSLogs/")]
+        return sorted(r["eventID"] for body in files for r in json.loads(read_log_file(body))["Records"])
+
+    def halted_partitions(self):
+        return self.metrics.registry.get_sample_value("opentrail_delivery_halted_partitions")
+
+
+def world(here=0, there=0, size=500):
+    sent = [message(HERE, n, size) for n in range(here)] + [message(THERE, n) for n in range(there)]
+    return World(Reader(*sent))
+
+
+def events(partition, count):
+    return [f"{partition.region}/{n}" for n in range(count)]
+
+
+@pytest.fixture(autouse=True)
+def _no_waiting(monkeypatch):
+    monkeypatch.setattr(partition_share, "_RETRY_SECONDS", 0.0)
+
+
+# --- memory ---------------------------------------------------------------------------------------
+
+
+def test_when_memory_is_short_nothing_is_read_and_the_largest_open_window_is_closed_until_puts_are_done():
+    large = 4000
+    w = world(here=2, there=2, size=large).start(memory_bytes=large // 2)
+    w.putter.held_regions = {HERE.region, THERE.region}
+
+    w.run(1)
+    assert sorted(w.reader.given) == [(HERE, 0), (THERE, 0)]
+    assert w.ledger.written == []
+    w.run(1)
+    assert w.ledger.written == [(HERE, 0, 1)], "the largest window first"
+    assert w.reader.paused == {HERE, THERE}
+    w.run(1)
+    assert w.ledger.written == [(HERE, 0, 1), (THERE, 0, 1)], "still too much: the next largest"
+    w.run(5)
+    assert len(w.reader.given) == 2
+    assert w.reader.paused == {HERE, THERE}
+
+    w.putter.release()
+    w.run(1)
+    assert sorted(w.ledger.delivered) == [(HERE, 0), (THERE, 0)]
+    w.run(1)
+    assert sorted(w.reader.given) == [(HERE, 0), (HERE, 1), (THERE, 0), (THERE, 1)]
+
+
+def test_whatever_comes_memory_is_exceeded_by_no_more_than_one_poll():
+    w = world(here=30, there=30).start(memory_bytes=5_000)
+    most = max(len(sent.value) for log in w.reader.logs.values() for sent in log)
+    for _ in range(200):
+        w.run(1)
+        assert sum(delivery.held_bytes for delivery in w.share._deliveries.values()) <= 5_000 + 2 * most
+    assert len(w.reader.given) == 60
+
+
+def test_a_partition_with_too_many_closed_windows_is_paused_alone():
+    w = world(here=5, there=5).start(windows_in_flight=2, **EACH_BY_ITSELF)
+    w.putter.held_regions = {HERE.region}
+    w.run(12)
+    assert w.reader.paused == {HERE}
+    assert [offset for partition, offset in w.reader.given if partition == HERE] == [0, 1]
+    assert w.ledger.delivered == [(THERE, n) for n in range(5)]
+
+    w.putter.release()
+    w.run(12)
+    assert w.reader.paused == set()
+    assert [offset for partition, offset in w.ledger.delivered if partition == HERE] == [0, 1, 2, 3, 4]
+    assert w.stored == sorted(events(HERE, 5) + events(THERE, 5))
+
+
+# --- one partition's trouble ----------------------------------------------------------------------
+
+
+def assert_halted_alone(w, reason):
+    assert w.reader.paused == {HERE}
+    assert w.stored == events(THERE, 3)
+    assert list(w.status.snapshot()["halted"]) == ["partition eu-central-1/0"]
+    assert reason in w.status.snapshot()["halted"]["partition eu-central-1/0"]
+    assert w.halted_partitions() == 1
+
+
+def test_a_partition_that_halts_at_step_1_stays_paused_and_the_others_go_on():
+    w = world(here=3, there=3)
+    w.ledger.topics[HERE.region] = KnownTopic("another topic", 1)
+    w.start(**EACH_BY_ITSELF)
+    w.run(10)
+    assert_halted_alone(w, "made anew")
+    assert w.ledger.leases.keys() == {THERE}, "its epoch was not raised"
+
+
+def test_a_partition_whose_redo_gives_other_files_stays_paused_and_the_others_go_on():
+    w = world(here=3, there=3).start(**EACH_BY_ITSELF)
+    w.ledger.fail("write_intent", OutcomeUnknown("no answer"), kept=True)
+    w.ledger.fail("own", StateError("away"))
+    w.putter.held_regions = {THERE.region}
+    w.run(1)
+    (intent,) = w.ledger.intents[HERE.region]
+    w.ledger.intents[HERE.region] = [replace(intent, files=[replace(intent.files[0], sha256="0" * 64)])]
+    w.putter.release()
+    w.run(12)
+    assert_halted_alone(w, "gives other files")
+    assert all("eu-central-1" not in attempt.key for attempt in w.store.attempts), "nothing was put"
+
+
+@pytest.mark.xfail(
+    strict=True,
+    raises=AssertionError,
+    reason="run_once only notes OffsetOutOfRange: the partition is not paused, so each poll raises again for all",
+)
+def test_a_partition_whose_messages_were_deleted_stays_paused_and_the_others_go_on():
+    w = world(here=3, there=3).start(**EACH_BY_ITSELF)
+    w.reader.starts[HERE] = 1
+    w.run(12)
+    assert_halted_alone(w, "deleted before they were delivered")
+
+
+def test_a_defect_in_a_partition_stays_there():
+    w = world(here=3, there=3).start(**EACH_BY_ITSELF)
+    w.ledger.fail("write_intent", KeyError("a defect"))
+    w.run(12)
+    assert_halted_alone(w, "an error of OpenTrail itself: KeyError")
+
+
+def test_a_halted_partition_that_is_taken_from_us_is_no_longer_told():
+    w = world(here=3, there=3)
+    w.ledger.topics[HERE.region] = KnownTopic("another topic", 1)
+    w.start(**EACH_BY_ITSELF)
+    del w.reader.positions[HERE]
+    w.share.revoked([HERE])
+    assert w.status.snapshot()["halted"] == {}
+    assert w.halted_partitions() == 0
+
+
+def test_a_lost_partition_is_left_alone_until_it_is_assigned_anew():
+    w = world(here=3, there=3).start(**EACH_BY_ITSELF)
+    w.ledger.own(*HERE, 0)  # another owner
+    w.run(12)
+    assert w.reader.paused == {HERE}
+    assert w.stored == events(THERE, 3)
+    assert w.ledger.leases[HERE].epoch == 2, "the epoch is not raised against the new owner"
+    assert w.metrics.registry.get_sample_value("opentrail_delivery_lost_partitions_total") == 1
+
+    w.reader.assign(w.share, HERE)
+    w.run(12)
+    assert w.ledger.leases[HERE].epoch == 3
+    assert w.stored == events(HERE, 3) + events(THERE, 3)
+
+
+# --- step 1 again ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("call", ["write_intent", "deliver"])
+@pytest.mark.parametrize("kept", [False, True], ids=["lost", "kept"])
+def test_after_a_write_with_an_unknown_outcome_the_partition_starts_again_at_step_1(call, kept):
+    w = world(here=3, there=3).start(**EACH_BY_ITSELF)
+    w.putter.held_regions = {THERE.region} if call == "deliver" else set()  # so that it is HERE's write
+    w.ledger.fail(call, OutcomeUnknown("no answer"), kept=kept)
+    w.run(6)
+    w.putter.release()
+    w.run(12)
+    assert w.ledger.leases[HERE].epoch == 2
+    assert w.ledger.leases[THERE].epoch == 1
+    assert w.stored == events(HERE, 3) + events(THERE, 3)
+    assert sorted(w.ledger.delivered) == [(p, n) for p in (HERE, THERE) for n in range(3)]
+    assert w.reader.paused == set()
+
+
+def test_a_partition_that_cannot_be_owned_yet_is_tried_again():
+    w = world(here=3, there=3)
+    for error in (StateError("away"), EventBusError("away"), StateError("away")):
+        w.ledger.fail("own", error)
+    w.start(**EACH_BY_ITSELF)
+    w.run(12)
+    assert w.stored == events(HERE, 3) + events(THERE, 3)
+    assert w.status.snapshot()["halted"] == {}
+
+
+def test_a_partition_that_went_before_its_retry_is_not_owned():
+    w = world(here=3, there=3)
+    w.ledger.fail("own", StateError("away"))
+    w.start(**EACH_BY_ITSELF)
+    del w.reader.positions[HERE]
+    w.share.lost([HERE])
+    w.run(8)
+    assert w.ledger.leases.keys() == {THERE}
