@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 
@@ -36,7 +36,9 @@ from opentrail_backends.object_store.port import (
 from opentrail_backends.state.port import BuiltDigest, Chains, PublicKeys
 from opentrail_delivery.bucket_health import BucketHealth
 from opentrail_delivery.checked_store import CheckedStore
+from opentrail_delivery.digest_restamp import restamped
 from opentrail_delivery.errors import ChainHalted
+from opentrail_delivery.key_ring import KeyRing
 from opentrail_delivery.metrics import DeliveryMetrics
 from opentrail_delivery.status import DeliveryStatus
 
@@ -51,11 +53,16 @@ class PublisherTools:
 
     chains: Chains
     public_keys: PublicKeys
+    key_ring: KeyRing
     store: CheckedStore
     health: BucketHealth
     putter: Executor
     metrics: DeliveryMetrics
     status: DeliveryStatus
+
+
+class PlaceTaken(Exception):
+    """Something that we did not write lies at the digest's key."""
 
 
 class DigestPublisher:
@@ -77,9 +84,9 @@ class DigestPublisher:
         self._tools.metrics.halted_chains.set(len(self._halted))
         return published
 
-    def _publish_chain(self, digests: Iterable[BuiltDigest]) -> int:
+    def _publish_chain(self, digests: Sequence[BuiltDigest]) -> int:
         published = 0
-        for digest in digests:
+        for index, digest in enumerate(digests):
             if not self._tools.health.may_try(digest.bucket):
                 break
             try:
@@ -87,6 +94,9 @@ class DigestPublisher:
             except ObjectStoreError as error:
                 self._tools.health.failed(digest.bucket)
                 self._tools.metrics.put_failures.labels(type(error).__name__).inc()
+                break
+            except PlaceTaken:
+                self._restamp(digests[index:])
                 break
             except ChainHalted as halt:
                 _log.error("digest chain halted", chain=digest.chain_id, reason=halt.reason)
@@ -103,7 +113,7 @@ class DigestPublisher:
         return published
 
     def _put(self, digest: BuiltDigest) -> None:
-        """Step 9. Raises ObjectStoreError, ChainHalted."""
+        """Step 9. Raises ObjectStoreError, ChainHalted, PlaceTaken."""
         options = PutOptions(
             metadata={SIGNATURE_METADATA: digest.signature, SIGNATURE_ALGORITHM_METADATA: SIGNATURE_ALGORITHM},
             kms_key_id=digest.kms_key_id,
@@ -130,11 +140,16 @@ class DigestPublisher:
                 f"another digest that we signed lies at s3://{digest.bucket}/{digest.object_key}: the ledger went back "
                 "in time (restored from a backup?)",
             )
-        raise ChainHalted(
-            digest.chain_id,
-            f"something that we did not write lies at s3://{digest.bucket}/{digest.object_key}: move it away and keep "
-            "it for your investigation; the digest is put as soon as the key is free",
-        )
+        raise PlaceTaken
+
+    def _restamp(self, waiting: Sequence[BuiltDigest]) -> None:
+        """Something foreign lies in our place: it is reported and left alone, ours gets a stamp one second later."""
+        first = waiting[0]
+        place = f"s3://{first.bucket}/{first.object_key}"
+        _log.error("something that we did not write lies at a digest's place: keep it and look into it", place=place)
+        self._tools.metrics.foreign_objects.inc()
+        # A crash before this: the same again. After it: step 9 with the new bytes.
+        self._tools.chains.replace_waiting(waiting, restamped(waiting, self._tools.key_ring))
 
     def _is_ours(self, digest: BuiltDigest, body: bytes, signature: str) -> bool:
         key = parse_key(digest.object_key)

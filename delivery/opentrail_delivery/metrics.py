@@ -34,6 +34,11 @@ class DeliveryMetrics:
             "opentrail_delivery_put_failures", "Failed tries to put an object", ["error"], registry=registry
         )
         self.digests = Counter("opentrail_delivery_digests", "Digests put (step 9)", registry=registry)
+        self.foreign_objects = Counter(
+            "opentrail_delivery_foreign_objects",
+            "Objects found at a digest's place that we did not write",
+            registry=registry,
+        )
         self.lost_partitions = Counter(
             "opentrail_delivery_lost_partitions", "Ledger writes refused by the fence", registry=registry
         )

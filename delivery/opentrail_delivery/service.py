@@ -141,15 +141,14 @@ class DeliveryService:
 
     def _run_digests(self) -> None:
         state = self._ports.state_store
+        key_ring = KeyRing(state.public_keys, self._ports.key_management, valid_seconds=self.settings.key_seconds)
         builder = DigestBuilder(
             BuilderTools(
                 chains=state.chains,
                 ledger=state.ledger,
                 feed=self._feed,
                 event_bus=self._ports.event_bus,
-                key_ring=KeyRing(
-                    state.public_keys, self._ports.key_management, valid_seconds=self.settings.key_seconds
-                ),
+                key_ring=key_ring,
                 settings=self.settings,
             )
         )
@@ -157,6 +156,7 @@ class DeliveryService:
             PublisherTools(
                 chains=state.chains,
                 public_keys=state.public_keys,
+                key_ring=key_ring,
                 store=self._puts.store,
                 health=self._puts.health,
                 putter=self._digest_putter,

@@ -246,6 +246,7 @@ class Worker:
             PublisherTools(
                 chains=chains or state.chains,
                 public_keys=state.public_keys,
+                key_ring=keys,
                 store=puts.store,
                 health=puts.health,
                 putter=self._putter,

@@ -138,6 +138,15 @@ class SqlChains:
         with self._transactions.reading() as connection:
             return [BuiltDigest(**row) for row in connection.execute(query).mappings()]
 
+    def replace_waiting(self, waiting: Sequence[BuiltDigest], restamped: Sequence[BuiltDigest]) -> bool:
+        """Step 9: the chain's waiting digests get later stamps; a compare-and-swap on the digests and the head."""
+        try:
+            with self._transactions.writing() as connection:
+                _replace_waiting(connection, waiting, restamped)
+        except _HeadMoved:
+            return False
+        return True
+
     def mark_published(self, chain_id: str, sequence: int) -> None:
         """Step 10: the digest's bytes are forgotten, the head keeps location, hash and signature. Idempotent."""
         this_digest = and_(_digest.c.chain_id == chain_id, _digest.c.sequence == sequence)
@@ -222,18 +231,48 @@ def _move_head(connection: Connection, chain: Chain, digest: BuiltDigest, next_e
             _chain.c.place == chain.place,
             _chain.c.ended.is_(False),
         )
-        .values(
-            sequence=digest.sequence,
-            last_end=digest.end,
-            next_end=next_end,
-            head_bucket=digest.bucket,
-            head_key=digest.object_key,
-            head_sha256=digest.sha256,
-            head_signature=digest.signature,
-            ended=ended,
-        )
+        .values(sequence=digest.sequence, last_end=digest.end, next_end=next_end, ended=ended, **_head(digest))
     ).rowcount
     if moved != 1:
+        raise _HeadMoved
+
+
+def _head(digest: BuiltDigest) -> dict[str, str]:
+    return {
+        "head_bucket": digest.bucket,
+        "head_key": digest.object_key,
+        "head_sha256": digest.sha256,
+        "head_signature": digest.signature,
+    }
+
+
+def _replace_waiting(connection: Connection, waiting: Sequence[BuiltDigest], restamped: Sequence[BuiltDigest]) -> None:
+    head, new_head = waiting[-1], restamped[-1]
+    this_head = and_(
+        _chain.c.id == head.chain_id, _chain.c.sequence == head.sequence, _chain.c.head_signature == head.signature
+    )
+    chain = connection.execute(select(_chain.c.place).where(this_head).with_for_update()).first()
+    if chain is None:
+        raise _HeadMoved
+    _use_stamp(connection, chain.place, new_head.end)
+    for old, new in zip(waiting, restamped, strict=True):
+        _replace_digest(connection, old, new)
+    connection.execute(update(_chain).where(this_head).values(last_end=new_head.end, **_head(new_head)))
+
+
+def _replace_digest(connection: Connection, old: BuiltDigest, new: BuiltDigest) -> None:
+    """The row of a digest that is not published gets other bytes. Raises _HeadMoved if it is not that one."""
+    replaced = connection.execute(
+        update(_digest)
+        .where(
+            _digest.c.chain_id == old.chain_id,
+            _digest.c.sequence == old.sequence,
+            _digest.c.signature == old.signature,
+            _digest.c.published_at.is_(None),
+        )
+        .values(**asdict(new))
+    ).rowcount
+    if replaced != 1:
         raise _HeadMoved
 
 

@@ -133,6 +133,15 @@ class Chains(Protocol):
         """
         ...
 
+    def replace_waiting(self, waiting: Sequence[BuiltDigest], restamped: Sequence[BuiltDigest]) -> bool:
+        """Step 9, a foreign object lies at a digest's place: the chain's waiting digests get later stamps.
+
+        Both are all digests of one chain from the same sequence to its head. A compare-and-swap: False if one of them
+        was published or replaced meanwhile, the head has moved, or the new stamps do not lie above all of the place.
+        A crash after it: redo 9 with the new bytes.
+        """
+        ...
+
     def mark_published(self, chain_id: str, sequence: int) -> None:
         """Step 10. A crash before it: redo 9. Idempotent; the digest's bytes are forgotten."""
         ...
