@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from opentrail.evidence.digest_chain import first_end
 from opentrail.trails.configuration import Configuration, Organization
 from opentrail.trails.trail import Trail
 from opentrail_delivery.chain_roster import chain_key, new_chain, once_wanted_chains, place_of, wanted_chains
@@ -109,6 +110,7 @@ def test_the_first_digest_is_due_within_the_period_and_every_builder_makes_the_s
     chain = new_chain(key, TRAIL, started, period)
     assert chain.last_end == started
     assert started < chain.next_end <= started + period
+    assert new_chain(key, TRAIL, started, 3600).next_end == first_end(started, chain.id)
     assert chain_key(chain) == key
     assert chain == new_chain(key, TRAIL, started, period)
     assert chain.id == new_chain(key, TRAIL, started + 5, period).id, "it is found again whenever it was started"

@@ -114,6 +114,19 @@ def test_when_memory_is_short_nothing_is_read_and_the_largest_open_window_is_clo
     assert sorted(w.reader.given) == [(HERE, 0), (HERE, 1), (THERE, 0), (THERE, 1)]
 
 
+def test_a_partition_that_is_assigned_anew_while_memory_is_short_is_held_back_too():
+    w = world(here=3, there=3).start(memory_bytes=1)
+    w.putter.held_regions = {THERE.region}
+    w.run(4)
+    assert w.reader.paused == {HERE, THERE}
+    w.share.revoked([HERE])
+    w.reader.assign(w.share, HERE)
+    given = list(w.reader.given)
+    w.run(4)
+    assert w.reader.paused == {HERE, THERE}
+    assert w.reader.given == given
+
+
 def test_whatever_comes_memory_is_exceeded_by_no_more_than_one_poll():
     w = world(here=30, there=30).start(memory_bytes=5_000)
     most = max(len(sent.value) for log in w.reader.logs.values() for sent in log)
