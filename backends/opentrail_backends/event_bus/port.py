@@ -99,7 +99,10 @@ class PartitionListener(Protocol):
     """Told of changes in a reader's share of the partitions; called inside `poll`, by its thread."""
 
     def assigned(self, partitions: Collection[Partition]) -> None:
-        """These are ours now. The listener must `seek` each: there is no automatic position."""
+        """These are ours now. The listener must `seek` each: there is no automatic position.
+
+        What is not sought is silent until it is.
+        """
         ...
 
     def revoked(self, partitions: Collection[Partition]) -> None:
@@ -125,16 +128,20 @@ class EventReader(Protocol):
     def poll(self, timeout: float) -> Sequence[Message]:
         """The next messages, in order within each partition; empty after `timeout` seconds without any.
 
-        Raises OffsetOutOfRange; never resets a position by itself.
+        Raises OffsetOutOfRange; never resets a position by itself: the partition is silent until the next `seek`,
+        others are read on. An error of the listener is raised too, once all changes have been told.
         """
         ...
 
     def seek(self, partition: Partition, offset: int) -> None:
-        """Sets the position of an assigned partition: the next message read has this offset or a higher one."""
+        """Sets the position of an assigned partition: the next message read has this offset or a higher one.
+
+        Raises EventBusError if the partition is not ours.
+        """
         ...
 
     def pause(self, partitions: Collection[Partition]) -> None:
-        """Stops reading these until `resume`; they stay ours."""
+        """Stops reading these until `resume`; they stay ours. What is not ours is left out."""
         ...
 
     def resume(self, partitions: Collection[Partition]) -> None:
@@ -142,7 +149,7 @@ class EventReader(Protocol):
         ...
 
     def bounds(self, partition: Partition) -> Bounds:
-        """The offsets that the partition holds now."""
+        """The offsets that the partition holds now. Raises EventBusError if they cannot be known."""
         ...
 
     def topic(self, region: str) -> Topic:
@@ -183,6 +190,13 @@ class EventBus(Protocol):
 
     def lag(self, group: str) -> Mapping[Partition, tuple[CommittedPosition | None, Bounds]]:
         """For `opentrail status`: each partition's committed hint and bounds."""
+        ...
+
+    def unmet_conditions(self) -> Sequence[str]:
+        """What the bus lacks of what delivery stands on (design §3), one sentence each; asked at start and hourly.
+
+        Raises EventBusError if it cannot be known.
+        """
         ...
 
     def close(self) -> None:

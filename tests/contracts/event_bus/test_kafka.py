@@ -64,6 +64,20 @@ WANTED = {
 }
 
 
+def test_a_topic_that_somebody_else_made_is_told_for_all_that_it_lacks(kafka_world: KafkaWorld) -> None:
+    name = kafka_world.prefix + REGION
+    compacted = {"num_partitions": 1, "configs": {"cleanup.policy": "compact"}}
+    kafka_world.admin.create_topics({name: compacted}, wait_for_metadata=True)
+    bus = kafka_world.open(replication=3, min_insync=2)
+    assert {sentence.removeprefix(f"topic {name} has ") for sentence in bus.unmet_conditions()} == {
+        "cleanup.policy=compact; it must be delete",
+        "message.timestamp.type=CreateTime; it must be LogAppendTime",
+        "min.insync.replicas=1; it must be 2 or more",
+        "retention.ms=604800000; it must be 3024000000 or more",
+        "partitions with 1 replicas; it must be 3 or more",
+    }
+
+
 def test_a_topics_id_is_the_brokers(kafka_world: KafkaWorld) -> None:
     topic = kafka_world.bus.ensure_topic(REGION, 1)
     (described,) = kafka_world.admin.describe_topics([uuid.UUID(topic.id)])
@@ -95,6 +109,15 @@ def test_a_message_that_only_the_broker_finds_too_large_is_refused(kafka_world: 
         publisher.publish(ZERO, b"key", value).result(30)
     publisher.close(5)
     assert kafka_world.bus.reader("nobody").bounds(ZERO).end == 4
+
+
+def test_a_topic_with_the_brokers_own_limit_is_no_trap(kafka_world: KafkaWorld) -> None:
+    kafka_world.admin.create_topics({kafka_world.prefix + REGION: {"num_partitions": 1}}, wait_for_metadata=True)
+    publisher = kafka_world.open(max_message_bytes=8_000_000).publisher()
+    with pytest.raises(MessageTooLarge, match="the bus takes"):
+        publisher.publish(ZERO, b"key", bytes(1_048_588)).result(30)
+    publisher.publish(ZERO, b"key", bytes(900_000)).result(30)
+    publisher.close(5)
 
 
 def change_limit(world: KafkaWorld, limit: int) -> None:

@@ -59,6 +59,12 @@ def test_bounds_follow_what_is_published_and_what_is_deleted(world: World) -> No
     assert reader.bounds(Partition(REGION, 1)) == Bounds(0, 0)
 
 
+def test_a_topic_that_the_bus_made_meets_all_conditions(world: World) -> None:
+    assert world.bus.unmet_conditions() == []
+    world.bus.ensure_topic(REGION, 2)
+    assert world.bus.unmet_conditions() == []
+
+
 @pytest.mark.parametrize("number", [-1, 2])
 def test_a_partition_beyond_the_topics_has_no_bounds(world: World, number: int) -> None:
     world.bus.ensure_topic(REGION, 2)

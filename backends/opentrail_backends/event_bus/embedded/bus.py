@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from opentrail_backends.event_bus.embedded.database import (
     Database,
@@ -66,6 +66,10 @@ class EmbeddedEventBus:
             return {
                 partition: (hints.get(key), bounds) for partition, (key, bounds) in partition_bounds(connection).items()
             }
+
+    def unmet_conditions(self) -> Sequence[str]:
+        """See EventBus. Each connection sets what it needs by itself."""
+        return []
 
     def forget(self, partition: Partition, below_offset: int) -> int:
         """Deletes messages below an offset that every group has passed, at most 1,000; returns how many.

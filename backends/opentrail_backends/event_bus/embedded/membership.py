@@ -122,6 +122,8 @@ class Membership:
         connection.executemany(
             "INSERT INTO owners VALUES (?, ?, ?)", [(self._group, key, self._member) for key in gained.values()]
         )
+        if gained:
+            self._raise_version(connection)  # who has most has changed, and with it the others' shares
         return surplus, gained
 
     def _share(self, connection: sqlite3.Connection, partitions: int) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from opentrail_backends.event_bus.kafka.cluster import KafkaCluster
 from opentrail_backends.event_bus.kafka.publisher import KafkaPublisher
@@ -48,6 +48,10 @@ class KafkaEventBus:
         return {
             partition: (hints.get(partition), bounds) for partition, bounds in self._cluster.bounds(partitions).items()
         }
+
+    def unmet_conditions(self) -> Sequence[str]:
+        """See EventBus."""
+        return self._cluster.unmet_conditions()
 
     def close(self) -> None:
         """See EventBus."""

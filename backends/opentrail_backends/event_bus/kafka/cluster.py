@@ -13,6 +13,7 @@ from kafka import KafkaAdminClient, OffsetSpec, TopicPartition
 from kafka.admin import ConfigResource, ConfigResourceType
 from kafka.errors import TopicAlreadyExistsError
 
+from opentrail_backends.event_bus.kafka.conditions import unmet_conditions
 from opentrail_backends.event_bus.kafka.library import connect, kafka_errors
 from opentrail_backends.event_bus.kafka.settings import OVERHEAD_BYTES, KafkaSettings
 from opentrail_backends.event_bus.port import Bounds, CommittedPosition, EventBusError, Partition, Topic
@@ -82,10 +83,8 @@ class KafkaCluster:
         if topic.id not in self._limits:
             limit = self.settings.max_message_bytes
             with contextlib.suppress(EventBusError, LookupError):  # not allowed to know: the broker has the last word
-                with kafka_errors("a topic's configuration cannot be read"):
-                    resource = ConfigResource(ConfigResourceType.TOPIC, topic.name)
-                    found = self._client().describe_configs([resource])["topic"][topic.name]
-                limit = min(limit, int(found["max.message.bytes"]["value"]) - OVERHEAD_BYTES)
+                found = self._configurations([topic.name])[topic.name]
+                limit = min(limit, int(found["max.message.bytes"]) - OVERHEAD_BYTES)
             self._limits[topic.id] = limit
         return self._limits[topic.id]
 
@@ -115,6 +114,35 @@ class KafkaCluster:
         return Topic(
             name.removeprefix(self.settings.prefix), name, str(described["topic_id"]), len(described["partitions"])
         )
+
+    def unmet_conditions(self) -> list[str]:
+        """What the topics lack of what delivery stands on, one sentence each."""
+        topics = self.topics()
+        names = sorted(topic.name for topic in topics.values())
+        if not names:
+            return []
+        configurations = self._configurations(names)
+        with kafka_errors("the topics cannot be described"):
+            described = {one["name"]: one["partitions"] for one in self._client().describe_topics(names)}
+        return [
+            sentence
+            for name in names
+            for sentence in unmet_conditions(
+                name,
+                configurations[name],
+                min(len(partition["replica_nodes"]) for partition in described[name]),
+                self.settings,
+            )
+        ]
+
+    def _configurations(self, names: Collection[str]) -> dict[str, dict[str, str]]:
+        with kafka_errors("the topics' configuration cannot be read"):
+            resources = [ConfigResource(ConfigResourceType.TOPIC, name) for name in names]
+            found = self._client().describe_configs(resources, config_filter="all")["topic"]
+        return {
+            name: {key: str(details["value"]) for key, details in configuration.items()}
+            for name, configuration in found.items()
+        }
 
     # --- Positions
 

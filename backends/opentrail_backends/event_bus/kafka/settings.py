@@ -17,6 +17,7 @@ _PROTOCOLS = {"plaintext": "PLAINTEXT", "tls": "SSL", "sasl_plaintext": "SASL_PL
 _SERVER = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):\d{1,5}")
 _PREFIX = re.compile(r"[A-Za-z0-9._-]{1,200}")  # Kafka's topic names, with room for a region
 _BATCH_BYTES = 1024 * 1024
+RETENTION_MILLISECONDS = 35 * 24 * 3600 * 1000
 OVERHEAD_BYTES = 64 * 1024
 """More than a record batch adds to one message."""
 
@@ -156,7 +157,7 @@ class KafkaSettings:
             "message.timestamp.type": "LogAppendTime",
             "min.insync.replicas": str(self.min_insync),
             "retention.bytes": "-1",
-            "retention.ms": str(35 * 24 * 3600 * 1000),
+            "retention.ms": str(RETENTION_MILLISECONDS),
             "unclean.leader.election.enable": "false",
         }
 
