@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from opentrail.evidence.digest_chain import first_end
-from opentrail.trails.configuration import Configuration
+from opentrail.trails.configuration import Configuration, Organization
 from opentrail.trails.trail import Trail
 from opentrail_backends.state.port import Chain
 
@@ -24,10 +24,31 @@ def chain_key(chain: Chain) -> ChainKey:
 def wanted_chains(configuration: Configuration, regions: Collection[str]) -> Iterator[tuple[ChainKey, Trail]]:
     """Every chain that the configuration asks for: of each trail that logs with validation on."""
     for trail in configuration.trails.values():
-        if trail.is_logging and trail.log_file_validation_enabled:
-            for account_id in accounts_of(trail, configuration):
-                for region in regions_of(trail, regions):
-                    yield (trail.incarnation, trail.logging_session, account_id, region), trail
+        yield from _chains_of(trail, configuration, regions)
+
+
+def once_wanted_chains(
+    configurations: Iterable[Configuration], regions: Collection[str]
+) -> Iterator[tuple[ChainKey, Trail]]:
+    """What any of these revisions asked for, the oldest first: logging may have begun and ended while nobody looked."""
+    seen: dict[str, tuple[Trail, Organization | None]] = {}
+    for configuration in configurations:
+        for trail in configuration.trails.values():
+            organization = configuration.organizations.get(trail.organization_id or "")
+            before = seen.get(trail.incarnation, (None, None))
+            # A revision shares with the one before it what did not change.
+            if trail is not before[0] or organization is not before[1]:
+                seen[trail.incarnation] = (trail, organization)
+                yield from _chains_of(trail, configuration, regions)
+
+
+def _chains_of(
+    trail: Trail, configuration: Configuration, regions: Collection[str]
+) -> Iterator[tuple[ChainKey, Trail]]:
+    if trail.is_logging and trail.log_file_validation_enabled:
+        for account_id in accounts_of(trail, configuration):
+            for region in regions_of(trail, regions):
+                yield (trail.incarnation, trail.logging_session, account_id, region), trail
 
 
 def accounts_of(trail: Trail, configuration: Configuration) -> Collection[str]:

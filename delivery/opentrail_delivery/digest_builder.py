@@ -13,17 +13,24 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from opentrail.events.partition import partition_of
 from opentrail.evidence.digest import Digest, LogFileEntry, PreviousDigest, string_to_sign
 from opentrail.evidence.object_keys import digest_key
 from opentrail.evidence.times import format_time
 from opentrail.trails.configuration import Configuration
 from opentrail.trails.trail import Trail
-from opentrail_backends.event_bus.port import EventBus, Partition
+from opentrail_backends.event_bus.port import EventBus
 from opentrail_backends.state.port import BuiltDigest, Chain, Chains, DeliveredFile, Ledger
-from opentrail_delivery.chain_roster import ChainKey, chain_key, new_chain, place_of, wanted_chains
+from opentrail_delivery.chain_roster import (
+    ChainKey,
+    chain_key,
+    new_chain,
+    once_wanted_chains,
+    place_of,
+    wanted_chains,
+)
 from opentrail_delivery.configuration_feed import ConfigurationFeed
 from opentrail_delivery.key_ring import KeyRing
+from opentrail_delivery.progress import DeliveryProgress
 from opentrail_delivery.settings import DeliverySettings
 
 _BATCH = 500
@@ -49,9 +56,12 @@ class DigestBuilder:
 
     def __init__(self, tools: BuilderTools) -> None:
         self._tools = tools
-        self._known: set[ChainKey] = set()
-        self._trails: dict[str, Trail] = {}
-        self._endings: dict[str, int] = {}
+        self._trails: dict[tuple[str, str, str | None, str | None], Trail] = {}
+        """The newest form of each trail for each of its targets: its key goes with its bucket."""
+        self._looked_at = -1
+        self._missed: dict[ChainKey, Trail] = {}
+        """Chains that a past revision asked for and that were never started: made if a file needs them."""
+        self._progress = DeliveryProgress(tools.ledger, tools.event_bus, tools.settings.group)
         self._followed: tuple[int, frozenset[str]] | None = None
 
     def run_once(self) -> int:
@@ -62,12 +72,15 @@ class DigestBuilder:
         configuration = self._tools.feed.refresh()
         regions = frozenset(self._tools.event_bus.topics())
         now = self._tools.chains.now() // 1000
-        self._remember_trails()
         seen = (configuration.revision, regions)
         if self._followed != seen:
-            self._start_chains(configuration, regions, now)
-            settled = self._move_chains(configuration, now)
-            settled &= self._end_chains(configuration, regions)
+            chains = self._tools.chains.all_chains()
+            self._progress.look_again()
+            self._look_back(chains, configuration, regions)
+            self._start_chains(chains, configuration, regions, now)
+            settled = self._start_missed(now)
+            settled &= self._move_chains(chains, configuration, now)
+            settled &= self._end_chains(chains, configuration, regions)
             self._followed = seen if settled else None
         built = 0
         for chain in self._tools.chains.due(now, _BATCH):
@@ -76,24 +89,57 @@ class DigestBuilder:
 
     # --- which chains -----------------------------------------------------------------------------
 
-    def _remember_trails(self) -> None:
-        """The newest known form of every trail, also of deleted ones: their last digests need it."""
-        for configuration in self._tools.feed.history.known[-1:] if self._trails else self._tools.feed.history.known:
-            self._trails.update(configuration.trails)
+    def _look_back(self, chains: Sequence[Chain], newest: Configuration, regions: frozenset[str]) -> None:
+        """At the revisions since the last look: logging may have begun and ended between the two.
 
-    def _start_chains(self, configuration: Configuration, regions: frozenset[str], now: int) -> None:
-        wanted = [(key, trail) for key, trail in wanted_chains(configuration, regions) if key not in self._known]
+        The trails are remembered: the last digests of deleted ones need them.
+        """
+        if self._looked_at == newest.revision:
+            return
+        past = [known for known in self._tools.feed.history.known if known.revision > self._looked_at]
+        for configuration in past:
+            for trail in configuration.trails.values():
+                target = (trail.incarnation, trail.s3_bucket_name, trail.s3_key_prefix, trail.organization_id)
+                self._trails[target] = trail
+        sessions: dict[tuple[str, str, str], int] = {}
+        for chain in chains:
+            line = (chain.incarnation, chain.account_id, chain.region)
+            sessions[line] = max(sessions.get(line, 0), chain.logging_session)
+        wanted = {key for key, _ in wanted_chains(newest, regions)}
+        for key, trail in once_wanted_chains(past, regions):
+            if key not in wanted and key[1] > sessions.get((key[0], key[2], key[3]), 0):
+                self._missed[key] = trail
+        self._looked_at = newest.revision
+
+    def _start_chains(
+        self, chains: Sequence[Chain], configuration: Configuration, regions: frozenset[str], now: int
+    ) -> None:
+        running = {chain_key(chain) for chain in chains if not chain.ended}
+        wanted = wanted_chains(configuration, regions)
+        self._tools.chains.ensure_chains(self._new(key, trail, now) for key, trail in wanted if key not in running)
+
+    def _new(self, key: ChainKey, trail: Trail, now: int) -> Chain:
+        """A member or a region that came later starts its chain then, at the most one digest back."""
         period = self._tools.settings.digest_seconds
-        # A member or a region that came later starts its chain then, at the most one digest back.
-        self._tools.chains.ensure_chains(
-            new_chain(key, trail, max(trail.started_logging_at // 1000, now - period), period) for key, trail in wanted
-        )
-        self._known.update(key for key, _ in wanted)
+        return new_chain(key, trail, max(trail.started_logging_at // 1000, now - period), period)
 
-    def _move_chains(self, configuration: Configuration, now: int) -> bool:
+    def _start_missed(self, now: int) -> bool:
+        """Once delivery has passed what may be for them: starts those that have files. Whether none is left."""
+        started = False
+        missed = {key: self._new(key, trail, now) for key, trail in self._missed.items()}
+        for key, chain in missed.items():
+            if self._progress.has_passed(chain):
+                if self._tools.chains.undigested(chain, _FAR):
+                    self._tools.chains.ensure_chains([chain])
+                    started = True
+                self._progress.forget(chain.id)
+                del self._missed[key]
+        return not (self._missed or started)
+
+    def _move_chains(self, chains: Sequence[Chain], configuration: Configuration, now: int) -> bool:
         """A trail's bucket changed: a digest is cut for the old one at once, the next lies in the new one."""
         settled = True
-        for chain in self._tools.chains.all_chains():
+        for chain in chains:
             trail = configuration.trails.get(chain.incarnation)
             if chain.ended or chain.ending or trail is None:
                 continue
@@ -111,33 +157,21 @@ class DigestBuilder:
                     )
         return settled
 
-    def _end_chains(self, configuration: Configuration, regions: frozenset[str]) -> bool:
+    def _end_chains(self, chains: Sequence[Chain], configuration: Configuration, regions: frozenset[str]) -> bool:
         """Chains that nothing asks for any more end, once delivery has passed what the bus held by then."""
         wanted = {key for key, _ in wanted_chains(configuration, regions)}
-        ending = [
-            chain
-            for chain in self._tools.chains.all_chains()
-            if not (chain.ended or chain.ending) and chain_key(chain) not in wanted
-        ]
-        if not ending:
-            return True
-        lag = self._tools.event_bus.lag(self._tools.settings.group)
-        topics = self._tools.event_bus.topics()
-        delivered = {
-            Partition(row["region"], row["partition"]): row["next_offset"] for row in self._tools.ledger.windows()
-        }
-        for chain in ending:
-            topic = topics.get(chain.region)
-            if topic is None:
-                continue
-            partition = Partition(chain.region, partition_of(chain.account_id, topic.partitions))
-            # Noted once, after the change was in force: what comes later is not for this chain.
-            end = self._endings.setdefault(chain.id, lag[partition][1].end if partition in lag else 0)
-            if delivered.get(partition, 0) >= end:
-                self._tools.chains.mark_ending(chain.id)
-                del self._endings[chain.id]
-                self._known.discard(chain_key(chain))
-        return False
+        settled = True
+        for chain in chains:
+            if chain.ending and not chain.ended:
+                settled = False  # if it is asked for again meanwhile, it starts anew after its last digest
+            elif chain_key(chain) in wanted:
+                self._progress.forget(chain.id)
+            elif not chain.ended:
+                settled = False
+                if self._progress.has_passed(chain):
+                    self._tools.chains.mark_ending(chain.id)
+                    self._progress.forget(chain.id)
+        return settled
 
     # --- steps 7 and 8 ----------------------------------------------------------------------------
 
@@ -156,7 +190,7 @@ class DigestBuilder:
 
     def _sign(self, chain: Chain, end: int, rows: Sequence[DeliveredFile]) -> BuiltDigest:
         key = self._tools.key_ring.key_for(chain.region, end)
-        trail = self._trails.get(chain.incarnation)
+        trail = self._trails.get((chain.incarnation, chain.bucket, chain.key_prefix, chain.organization_id))
         place = digest_key(
             account_id=chain.account_id,
             region=chain.region,
