@@ -24,6 +24,8 @@ from opentrail.events.rejection import invalid_field, missing_field
 from opentrail.events.selector_class import EventAttributes, SelectorClass
 
 _OWN_WRITES = frozenset({("s3.amazonaws.com", "PutObject"), ("logs.amazonaws.com", "PutLogEvents")})
+_OBJECT_OR_NULL = b"{n"
+"""What a JSON value that is one of them, or that is absent, begins with."""
 _CLOUDTRAIL = "cloudtrail.amazonaws.com"
 _MANAGEMENT, _DATA = EventCategory.MANAGEMENT.value, EventCategory.DATA.value
 _NETWORK_ACTIVITY, _INSIGHT = EventCategory.NETWORK_ACTIVITY.value, EventCategory.INSIGHT.value
@@ -41,7 +43,7 @@ def remembered_class(fields: RecordFields) -> tuple[SelectorClass, EventAttribut
         or fields.addendum is not ABSENT
         or fields.edgeDeviceDetails is not ABSENT
         or fields.insightDetails is not ABSENT
-        or not is_object_or_null(fields.tlsDetails)
+        or bytes(fields.tlsDetails)[:1] not in _OBJECT_OR_NULL
     ):
         return None
     identity = read_user_identity(bytes(fields.userIdentity))
@@ -49,7 +51,8 @@ def remembered_class(fields: RecordFields) -> tuple[SelectorClass, EventAttribut
     if selector_class is None:
         return None
     if selector_class.event_category == _DATA:
-        return selector_class, _attributes(fields.resources or (), identity)
+        resources = fields.resources
+        return selector_class, _attributes(resources, identity) if resources else EventAttributes((), identity.arn)
     return selector_class, None
 
 
