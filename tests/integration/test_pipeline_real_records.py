@@ -64,7 +64,7 @@ def data_event(record: Record, number: int) -> Record:
 
 
 def is_management(record: Record) -> bool:
-    return record["eventCategory"] == "Management"
+    return bool(record["eventCategory"] == "Management")
 
 
 def touches_payroll(record: Record) -> bool:

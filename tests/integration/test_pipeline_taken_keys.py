@@ -20,7 +20,7 @@ from opentrail.evidence.object_keys import DigestKey, parse_key
 from opentrail.evidence.times import format_time
 from opentrail_backends.object_store.port import ObjectNotFound, OutcomeUnknown, PutOptions
 from opentrail_delivery.key_ring import KeyRing
-from tests.crash.world import assert_exactly_once
+from tests.crash.world import ACCOUNT, REGION, assert_exactly_once
 from tests.pipeline.pipeline import Pipeline, pipeline
 
 FOREIGN = gzip.compress(b'{"Records":[{"eventID":"not ours"}]}')
@@ -110,7 +110,7 @@ def test_our_own_log_file_in_its_place_is_found_by_its_uncompressed_bytes(runnin
 
 
 class Squatter:
-    """Puts something at the place of a trail's second digest, just before the digest comes."""
+    """Puts something at the place of a trail's first digest, just before the digest comes."""
 
     def __init__(self, running: Pipeline, trail_name: str) -> None:
         self.running = running
@@ -127,30 +127,25 @@ class Squatter:
             return
         self.make(parsed, body)
         self.key = key
+        self.running.foreign.add(key)
         self.running.watched.inner.put(bucket, key, self.body, self.options)
 
 
-def test_a_foreign_digest_in_our_place_halts_its_chain_and_no_other(running: Pipeline, tmp_path: Path) -> None:
+def test_a_foreign_digest_in_our_place_is_left_there_and_ours_lies_a_second_later(running: Pipeline) -> None:
     audit = running.add_trail("audit")
-    other = running.add_trail("other", s3_key_prefix="other")
     squatter = Squatter(running, "audit")
     running.watched.before_put = squatter
     expected = running.send(2)
     service = running.start_delivery()
-    reason = running.wait_until_halted(service, "chain ")
-    assert f"s3://{running.bucket}/{squatter.key}" in reason
-    assert running.store.get(running.bucket, squatter.key).body == FOREIGN
-    expected += running.send(2)
-    running.wait_until_digested(4, other)
-    assert len(service.status()["halted"]) == 1
-
-    # The operator moves it away: the chain goes on with the very digest that waited.
-    (tmp_path / "objects" / running.bucket / squatter.key).unlink()
-    running.wait_until_digested(4, audit)
-    assert service.status()["halted"] == {}
+    running.wait_until_digested(2, audit)
     running.stop_delivery()
-    assert_exactly_once(running.seen(), ["audit", "other"], expected)
-    assert squatter.key in running.keys_in()
+    assert service.metrics.foreign_objects._value.get() == 1
+    assert running.store.get(running.bucket, squatter.key).body == FOREIGN
+    assert_exactly_once(running.seen(), ["audit"], expected)
+    first, *_ = running.seen().chains()["audit", ACCOUNT, REGION]
+    taken = parse_key(squatter.key)
+    assert isinstance(taken, DigestKey)
+    assert first.end == taken.end_seconds + 1
 
 
 class SignedSquatter(Squatter):
@@ -173,15 +168,29 @@ class SignedSquatter(Squatter):
         self.body, self.options = gzip.compress(other), PutOptions(metadata={"signature": signature})
 
 
-def test_another_digest_that_we_signed_says_that_the_ledger_went_back_in_time(running: Pipeline) -> None:
-    running.add_trail("audit")
+def test_another_digest_that_we_signed_halts_its_chain_and_no_other(running: Pipeline, tmp_path: Path) -> None:
+    audit = running.add_trail("audit")
+    other = running.add_trail("other", s3_key_prefix="other")
     squatter = SignedSquatter(running, "audit")
     running.watched.before_put = squatter
-    running.send(2)
+    expected = running.send(2)
     service = running.start_delivery()
-    assert "went back in time" in running.wait_until_halted(service, "chain ")
-    running.stop_delivery()
+    reason = running.wait_until_halted(service, "chain ")
+    assert f"s3://{running.bucket}/{squatter.key}" in reason
+    assert "went back in time" in reason
     assert running.store.get(running.bucket, squatter.key).body == squatter.body
+    expected += running.send(2)
+    running.wait_until_digested(4, other)
+    assert len(service.status()["halted"]) == 1
+
+    # The operator moves it away: the chain goes on with the very digest that waited.
+    (tmp_path / "objects" / running.bucket / squatter.key).unlink()
+    running.foreign.clear()
+    running.wait_until_digested(4, audit)
+    assert service.status()["halted"] == {}
+    running.stop_delivery()
+    assert_exactly_once(running.seen(), ["audit", "other"], expected)
+    assert squatter.key in running.keys_in()
 
 
 def test_an_object_that_vanishes_between_412_and_the_comparison_is_put_again(running: Pipeline, tmp_path: Path) -> None:

@@ -84,10 +84,10 @@ class Pipeline(World):
 
     def __post_init__(self) -> None:
         self.watched = WatchedStore(self.store)
-        self.store = self.watched  # type: ignore[assignment]  # it passes on all that it does not watch
+        self.store = self.watched
         self.server = serve(ProducerSettings(), self.state.configuration, self.bus)
         self.channel = grpc.insecure_channel(f"127.0.0.1:{self.server.start()}")
-        self.stub = producer_pb2_grpc.ProducerStub(self.channel)
+        self.stub = producer_pb2_grpc.ProducerStub(self.channel)  # type: ignore[no-untyped-call]  # generated
 
     # --- sending ----------------------------------------------------------------------------------
 
@@ -259,7 +259,7 @@ def pipeline(
             store, bucket = open_object_store(f"file://{folder}/objects", keys), "opentrail-logs"
             store.create_bucket(bucket)
         stack.callback(store.close)
-        running = Pipeline(bus, store, state, keys, bucket, settings)
+        running = Pipeline(bus, store, state, keys, bucket, settings=settings)
         stack.callback(running.close)
         yield running
 
