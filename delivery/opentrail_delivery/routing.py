@@ -69,6 +69,10 @@ class Router:
         for targets, chosen in indexes.items():
             yield targets, (group if len(chosen) == group.count else select(group, chosen))
 
+    def takes_whole(self, selector_class: SelectorClass) -> bool:
+        """Whether the groups of a class that was routed go whole to the same targets, whatever is in them."""
+        return not self._routes[selector_class][1]
+
     def _decide(self, selector_class: SelectorClass) -> _Route:
         whole: list[Target] = []
         by_event: list[tuple[Target, Trail]] = []

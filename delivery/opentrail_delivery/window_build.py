@@ -87,17 +87,24 @@ def build_files(
 ) -> list[BuiltFile]:
     """The log files of a window. Raises KeyError if a revision of the body is not known here."""
     accounts: dict[str, _AccountWindow] = {}
-    routers: dict[tuple[int, str], Router] = {}
+    routers: dict[tuple[int, str], tuple[Router, dict[SelectorClass, list[EventGroup]]]] = {}
+    limit = min(_SEGMENT_BYTES, body.file_bytes)
     for message, batch in batches:
-        revision = body.revision_at(message.offset)
-        router = routers.get((revision, batch.account_id))
-        if router is None:
-            configuration = history.at_revision(revision)
-            router = routers[revision, batch.account_id] = Router(configuration, batch.account_id, batch.region)
         account = accounts.setdefault(batch.account_id, _AccountWindow())
+        place = (body.revision_at(message.offset), batch.account_id)
+        if place not in routers:
+            routers[place] = Router(history.at_revision(place[0]), batch.account_id, batch.region), {}
+        router, decided = routers[place]
         for group in batch.groups:
+            # A class that was decided as a whole needs one look: windows have thousands of groups.
+            alike = decided.get(group.selector_class)
+            if alike is not None and len(group.records) <= limit:
+                alike.append(group)
+                continue
             for targets, part in router.route(group):
-                account.add(targets, part, body.file_bytes)
+                groups = account.add(targets, part, limit)
+                if router.takes_whole(group.selector_class):
+                    decided[group.selector_class] = groups
     files: list[BuiltFile] = []
     for account_id in sorted(accounts):
         files += _files_of_account(account_id, accounts[account_id], body.file_bytes, codec)
@@ -107,15 +114,15 @@ def build_files(
 class _Share:
     """The events that one set of targets wants, by selector class: alike texts side by side compress better."""
 
-    __slots__ = ("classes", "size")
+    __slots__ = ("classes",)
 
     def __init__(self) -> None:
         self.classes: dict[SelectorClass, list[EventGroup]] = {}
-        self.size = 0
 
-    def add(self, group: EventGroup) -> None:
-        self.classes.setdefault(group.selector_class, []).append(group)
-        self.size += len(group.records) + 1
+    @property
+    def size(self) -> int:
+        """Bytes of the records, each group's with a comma."""
+        return sum([len(group.records) + 1 for groups in self.classes.values() for group in groups])
 
     def groups(self) -> Iterator[EventGroup]:
         for groups in self.classes.values():
@@ -128,16 +135,17 @@ class _AccountWindow:
 
     shares: dict[tuple[Target, ...], _Share] = field(default_factory=dict)
 
-    def add(self, targets: tuple[Target, ...], group: EventGroup, file_bytes: int) -> None:
+    def add(self, targets: tuple[Target, ...], group: EventGroup, limit: int) -> list[EventGroup]:
+        """Adds a group, in pieces of at most `limit` bytes; returns all of its class that these targets want."""
         share = self.shares.get(targets)
         if share is None:
             share = self.shares[targets] = _Share()
-        limit = min(_SEGMENT_BYTES, file_bytes)
+        groups = share.classes.setdefault(group.selector_class, [])
         if len(group.records) <= limit:
-            share.add(group)
+            groups.append(group)
         else:
-            for piece in split(group, limit):
-                share.add(piece)
+            groups += split(group, limit)
+        return groups
 
 
 @dataclass(slots=True)
@@ -187,9 +195,9 @@ def _built(target: Target, account_id: str, part: int, log_file: LogFile, groups
         account_id=account_id,
         part=part,
         log_file=log_file,
-        events=sum(group.count for group in groups),
-        oldest_event_time=min(group.oldest for group in groups),
-        newest_event_time=max(group.newest for group in groups),
+        events=sum([group.count for group in groups]),
+        oldest_event_time=min([group.oldest for group in groups]),
+        newest_event_time=max([group.newest for group in groups]),
     )
 
 
