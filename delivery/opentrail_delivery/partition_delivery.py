@@ -33,7 +33,6 @@ from opentrail_delivery.errors import PartitionHalted
 from opentrail_delivery.file_names import another_key, file_stamp, name_files
 from opentrail_delivery.intent_body import IntentBody
 from opentrail_delivery.log_file_put import PutResult, PutTools, put_until_done
-from opentrail_delivery.metrics import DeliveryMetrics
 from opentrail_delivery.preconditions import check_positions, check_topic
 from opentrail_delivery.settings import DeliverySettings
 from opentrail_delivery.spool import LogFilePut
@@ -73,11 +72,6 @@ class DeliveryTools:
     puts: PutTools
     settings: DeliverySettings
 
-    @property
-    def metrics(self) -> DeliveryMetrics:
-        """What this process counts."""
-        return self.puts.metrics
-
 
 class PartitionDelivery:
     """A partition that the bus has assigned to us, from step 1 on."""
@@ -86,6 +80,7 @@ class PartitionDelivery:
         """Step 1. Raises PartitionHalted where bus and ledger do not fit; StateError if the ledger cannot be asked."""
         self.partition = partition
         self._tools = tools
+        self._metrics = tools.puts.metrics
         self._stop = threading.Event()
         self._book = ClientBook(partial(tools.ledger.client_numbers, partition.region))
         self._closed: deque[_ClosedWindow] = deque()
@@ -163,10 +158,10 @@ class PartitionDelivery:
         if plan is None:
             # After a crash past this line the next owner finds the intent, reads these offsets again and goes on at 4.
             self._lease = self._tools.ledger.write_intent(self._lease, intent)
-        self._tools.metrics.windows.labels("redone" if plan else "new").inc()
-        self._tools.metrics.window_seconds.observe(time.perf_counter() - started)
+        self._metrics.windows.labels("redone" if plan else "new").inc()
+        self._metrics.window_seconds.observe(time.perf_counter() - started)
         self._book.accept(built.numbers)
-        self._tools.metrics.repeats.inc(built.numbers.repeats)
+        self._metrics.repeats.inc(built.numbers.repeats)
         self._start_puts(intent, built, intended)
         self._window = self._open_window()
 
@@ -227,7 +222,7 @@ class PartitionDelivery:
             )
         for message in messages:
             self._tools.puts.spool.keep(why, self._topic.id, message)
-            self._tools.metrics.spooled.labels(why).inc()
+            self._metrics.spooled.labels(why).inc()
 
     # --- step 4 -----------------------------------------------------------------------------------
 
@@ -244,7 +239,7 @@ class PartitionDelivery:
             )
             for file, known in zip(built.files, intended, strict=True)
         ]
-        self._tools.metrics.file_bytes.inc(sum(file.log_file.size for file in built.files))
+        self._metrics.file_bytes.inc(sum(file.log_file.size for file in built.files))
         held = sum(len(put.body) for put in puts)
         self._closed.append(_ClosedWindow(intent, puts, [self._put(put) for put in puts], held, built.numbers.changed))
 
@@ -278,8 +273,8 @@ class PartitionDelivery:
             parked = [put.key for put, result in zip(window.puts, results, strict=True) if result is PutResult.PARKED]
             self._lease = self._tools.ledger.deliver(self._lease, window.intent, parked, window.numbers)
             self._closed.popleft()
-            self._tools.metrics.files.inc(len(window.intent.files) - len(parked))
-            self._tools.metrics.events.inc(sum(file.events for file in window.intent.files))
+            self._metrics.files.inc(len(window.intent.files) - len(parked))
+            self._metrics.events.inc(sum(file.events for file in window.intent.files))
             hint = f"{self._lease.token}:{window.intent.number}"
             self._tools.reader.commit(self.partition, self._lease.next_offset, hint)
             finished = True

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 
 import structlog
 
-from opentrail_backends.event_bus.port import EventBusError, EventReader, OffsetOutOfRange, Partition
+from opentrail_backends.event_bus.port import EventBusError, EventReader, Message, OffsetOutOfRange, Partition
 from opentrail_backends.object_store.port import ObjectStoreError
 from opentrail_backends.state.port import LedgerLost, StateError
 from opentrail_delivery.errors import PartitionHalted
@@ -63,15 +63,7 @@ class PartitionShare:
         self._retry()
         self._hold_back()
         busy = any(not delivery.is_idle for delivery in self._deliveries.values())
-        try:
-            messages = self._reader.poll(0.01 if busy else 0.1)
-        except OffsetOutOfRange as error:
-            self._halt(error.partition, f"{error}: messages were deleted before they were delivered")
-            return
-        except EventBusError as error:
-            _log.warning("the bus does not answer", error=str(error))
-            time.sleep(_RETRY_SECONDS)
-            return
+        messages = self._read(0.01 if busy else 0.1)
         now = self._clock()
         for message in messages:
             delivery = self._deliveries.get(message.partition)
@@ -97,6 +89,18 @@ class PartitionShare:
             self._forget(partition)
 
     # --- helpers ----------------------------------------------------------------------------------
+
+    def _read(self, timeout: float) -> Sequence[Message]:
+        try:
+            return self._reader.poll(timeout)
+        except OffsetOutOfRange as error:
+            self._forget(error.partition)
+            self._park_position(error.partition)
+            self._halt(error.partition, f"{error}: messages were deleted before they were delivered")
+        except EventBusError as error:
+            _log.warning("the bus does not answer", error=str(error))
+            time.sleep(_RETRY_SECONDS)
+        return ()
 
     def _own(self, partition: Partition) -> None:
         try:
@@ -129,7 +133,7 @@ class PartitionShare:
         except LedgerLost as error:
             # Another owner has raised the epoch: wait until the bus assigns the partition anew.
             _log.warning("lost the partition", partition=partition, error=str(error))
-            self._tools.metrics.lost_partitions.inc()
+            self._tools.puts.metrics.lost_partitions.inc()
             self._forget(partition)
             self._park_position(partition)
         except (PartitionHalted, IntentOfNewerFormat) as halt:
@@ -157,13 +161,13 @@ class PartitionShare:
         if partition in self._halted:
             self._halted.discard(partition)
             self._tools.puts.status.released(_name(partition))
-            self._tools.metrics.halted_partitions.set(len(self._halted))
+            self._tools.puts.metrics.halted_partitions.set(len(self._halted))
 
     def _halt(self, partition: Partition, reason: str) -> None:
         _log.error("partition halted", partition=partition, reason=reason)
         self._halted.add(partition)
         self._tools.puts.status.halted(_name(partition), reason)
-        self._tools.metrics.halted_partitions.set(len(self._halted))
+        self._tools.puts.metrics.halted_partitions.set(len(self._halted))
 
     def _retry(self) -> None:
         now = time.monotonic()
@@ -175,7 +179,7 @@ class PartitionShare:
     def _hold_back(self) -> None:
         """Reads no more than memory allows: what is over waits on the bus."""
         held = sum(delivery.held_bytes for delivery in self._deliveries.values())
-        self._tools.metrics.held_bytes.set(held)
+        self._tools.puts.metrics.held_bytes.set(held)
         full = held > self._tools.settings.memory_bytes
         if full:
             partition, largest = max(self._deliveries.items(), key=lambda item: item[1].open_bytes)

@@ -18,7 +18,10 @@ class DeliverySettings:
     file_bytes: int = 45_000_000
     """A log file is at most this large uncompressed (CloudTrail: 50 MB before compression)."""
     memory_bytes: int = 512 * 1024 * 1024
-    """Bound on windows that are open and bodies that are being put; what is over waits on the bus."""
+    """Bound on windows that are open and bodies that are being put; what is over waits on the bus.
+
+    Building one window, which one thread does at a time, takes about twice `window_bytes` on top.
+    """
     windows_in_flight: int = 4
     """How many closed windows of one partition may wait for their puts."""
     put_threads: int = 16

@@ -185,11 +185,6 @@ def test_a_partition_whose_redo_gives_other_files_stays_paused_and_the_others_go
     assert all("eu-central-1" not in attempt.key for attempt in w.store.attempts), "nothing was put"
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="run_once only notes OffsetOutOfRange: the partition is not paused, so each poll raises again for all",
-)
 def test_a_partition_whose_messages_were_deleted_stays_paused_and_the_others_go_on():
     w = world(here=3, there=3).start(**EACH_BY_ITSELF)
     w.reader.starts[HERE] = 1
