@@ -209,3 +209,53 @@ def test_each_trail_has_exactly_what_was_accepted_and_it_wants(running: Pipeline
         assert Counter(as_sent(records_of(evidence, name), sent_by_id)) == wanted
     assert {key.trail_name for key in map(parse_key, evidence.digests) if isinstance(key, DigestKey)} == set(TRAILS)
     assert_chains_unforked(evidence)
+
+
+def test_of_records_that_do_not_conform_exactly_the_accepted_are_delivered(
+    running: Pipeline, real_records: Path, sources: list[Record]
+) -> None:
+    """Bad and good events in the same batches: each is judged by itself, and what was refused is nowhere."""
+    trail = running.add_trail(
+        "everything",
+        account_id=ACCOUNT,
+        home_region=REGION,
+        event_selectors=advanced(
+            {"eventCategory": {"Equals": ["Management"]}},
+            {"eventCategory": {"Equals": ["Data"]}, "resources.type": {"Equals": ["AWS::S3::Object"]}},
+        ),
+    )
+    lines = gzip.decompress((real_records / "nonconforming.jsonl.gz").read_bytes()).splitlines()
+    bad = [without_place(line) for line in lines] + [b"{", b"[]", b"\xff", b'{"a":NaN}', b"[" * 1000, b'{"a":1,"a":2}']
+    good = [json.dumps(record).encode() for record in sources[:200]]
+    mixed = bad + good
+    random.Random(217).shuffle(mixed)
+    answers = running.offer(mixed, ACCOUNT, REGION)
+    accepted = {id_: json.loads(text) for id_, text in zip(answers, mixed, strict=True) if id_ is not None}
+    assert {record["eventID"] for record in sources[:200]} <= accepted.keys()
+    assert len(bad) > answers.count(None) > 100
+    wanted = {id_: sent for id_, sent in accepted.items() if is_wanted_by_everything(sent)}
+    running.start_delivery()
+    running.wait_until_digested(len(wanted), trail)
+    running.stop_delivery()
+    delivered = [record for records in running.seen().log_files.values() for record in records]
+    assert Counter(record["eventID"] for record in delivered) == Counter(wanted)
+    for record in delivered:
+        sent = wanted[record["eventID"]]
+        assert {name: record[name] for name in sent} == sent
+        assert record.keys() - sent.keys() <= set(OWNED)
+
+
+def without_place(line: bytes) -> bytes:
+    """A record that names no account and region but the caller's."""
+    record = json.loads(line)
+    return json.dumps({**record, "recipientAccountId": ACCOUNT, "awsRegion": REGION}).encode()
+
+
+def is_wanted_by_everything(sent: Record) -> bool:
+    """Naively, for the records at hand: management events, and data events on S3 objects."""
+    if sent.get("eventCategory") == "NetworkActivity":
+        return False
+    is_data = sent.get("eventCategory") == "Data" or sent.get("managementEvent") is False
+    # One of them says neither, and is known by its name.
+    is_data |= "managementEvent" not in sent and sent["eventName"] == "PutObject"
+    return not is_data or any(resource.get("type") == "AWS::S3::Object" for resource in sent.get("resources") or [])
