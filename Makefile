@@ -37,8 +37,7 @@ check: $(VENV)/.dev ## lint, format, types, and that the generated gRPC code is 
 .PHONY: bench
 bench: $(VENV)/.dev ## measure the build path against its limit, and the whole path with real Kafka
 	@$(PY) -m tests.servers get
-	@for benchmark in benchmarks/[a-z]*.py; do \
-		echo "== $$benchmark"; PYTHONPATH=. $(PY) $$benchmark || exit 1; echo; done
+	@$(PY) -m benchmarks
 
 .PHONY: proto
 proto: $(VENV)/.dev ## make the gRPC code from proto/ anew

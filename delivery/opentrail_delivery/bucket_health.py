@@ -6,41 +6,55 @@ import threading
 import time
 from collections.abc import Callable
 
+from opentrail_backends.object_store.port import ObjectStoreError, PutRefused
+
 
 class BucketHealth:
-    """Remembers since when each bucket takes nothing. Safe for use by several threads. Times in seconds."""
+    """Remembers since when a bucket does not answer, or refuses what comes from one trail.
+
+    Safe for use by several threads. Times in seconds.
+    """
 
     def __init__(self, patience: float, retry: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._patience = patience
         self._retry = retry
         self._clock = clock
-        self._failing_since: dict[str, float] = {}
-        self._tried_at: dict[str, float] = {}
+        self._failing_since: dict[tuple[str, ...], float] = {}
+        self._tried_at: dict[tuple[str, ...], float] = {}
         self._lock = threading.Lock()
 
-    def succeeded(self, bucket: str) -> None:
-        """The bucket took an object."""
+    def succeeded(self, bucket: str, trail_arn: str) -> None:
+        """The bucket took an object of the trail."""
         with self._lock:
-            self._failing_since.pop(bucket, None)
-            self._tried_at.pop(bucket, None)
+            for what in ((bucket,), (bucket, trail_arn)):
+                self._failing_since.pop(what, None)
+                self._tried_at.pop(what, None)
 
-    def failed(self, bucket: str) -> None:
-        """The bucket refused, throttled, or did not answer."""
+    def failed(self, bucket: str, trail_arn: str, error: ObjectStoreError) -> None:
+        """A put failed. A refusal is about the trail (its key, its prefix, its policy), all else about the bucket."""
+        what = (bucket, trail_arn) if isinstance(error, PutRefused) else (bucket,)
         with self._lock:
-            self._failing_since.setdefault(bucket, self._clock())
+            self._failing_since.setdefault(what, self._clock())
 
-    def is_given_up(self, bucket: str) -> bool:
-        """Whether it has failed for longer than our patience: its files are parked without a try."""
-        since = self._failing_since.get(bucket)
-        return since is not None and self._clock() - since >= self._patience
-
-    def may_try(self, bucket: str) -> bool:
-        """Whether a put is worth a try: always, but for a bucket that is given up once in a while by one caller."""
+    def is_given_up(self, bucket: str, trail_arn: str) -> bool:
+        """Whether it has failed for longer than our patience: the trail's files are parked without a try."""
         with self._lock:
-            if not self.is_given_up(bucket):
-                return True
+            return bool(self._given_up(bucket, trail_arn))
+
+    def may_try(self, bucket: str, trail_arn: str) -> bool:
+        """Whether a put is worth a try: always, but for what is given up once in a while by one caller."""
+        with self._lock:
             now = self._clock()
-            if now - self._tried_at.get(bucket, -self._retry) < self._retry:
+            given_up = self._given_up(bucket, trail_arn)
+            if any(now - self._tried_at.get(what, now - self._retry) < self._retry for what in given_up):
                 return False
-            self._tried_at[bucket] = now
+            self._tried_at.update(dict.fromkeys(given_up, now))
             return True
+
+    def _given_up(self, bucket: str, trail_arn: str) -> list[tuple[str, ...]]:
+        now = self._clock()
+        return [
+            what
+            for what in ((bucket,), (bucket, trail_arn))
+            if what in self._failing_since and now - self._failing_since[what] >= self._patience
+        ]

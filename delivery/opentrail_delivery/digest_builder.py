@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+import structlog
 
 from opentrail.evidence.digest import Digest, LogFileEntry, PreviousDigest, string_to_sign
 from opentrail.evidence.object_keys import digest_key
@@ -19,6 +21,7 @@ from opentrail.evidence.times import format_time
 from opentrail.trails.configuration import Configuration
 from opentrail.trails.trail import Trail
 from opentrail_backends.event_bus.port import EventBus
+from opentrail_backends.key_management.port import KeyManagementError
 from opentrail_backends.state.port import BuiltDigest, Chain, Chains, DeliveredFile, Ledger
 from opentrail_delivery.chain_roster import (
     ChainKey,
@@ -32,6 +35,8 @@ from opentrail_delivery.configuration_feed import ConfigurationFeed
 from opentrail_delivery.key_ring import KeyRing
 from opentrail_delivery.progress import DeliveryProgress
 from opentrail_delivery.settings import DeliverySettings
+
+_log = structlog.get_logger("opentrail.delivery")
 
 _BATCH = 500
 """Chains that are seen to in one round."""
@@ -84,7 +89,12 @@ class DigestBuilder:
             self._followed = seen if settled else None
         built = 0
         for chain in self._tools.chains.due(now, _BATCH):
-            built += self._build(chain, chain.next_end if not chain.ending else now, last=chain.ending)
+            try:
+                built += self._build(chain, chain.next_end if not chain.ending else now, last=chain.ending)
+            except KeyManagementError as error:  # one region's key: the other regions' chains go on
+                _log.warning(
+                    "a digest waits for its signing key", chain=chain.id, region=chain.region, error=str(error)
+                )
         return built
 
     # --- which chains -----------------------------------------------------------------------------
@@ -145,16 +155,11 @@ class DigestBuilder:
                 continue
             place = place_of(trail, chain.account_id, chain.region)
             if place != chain.place:
-                # Built by us or by another builder: in the next round the chain's head tells.
-                settled = False
-                if chain.last_end >= now - 1 or not self._build(chain, now, last=False):
-                    self._tools.chains.move(
-                        chain,
-                        trail.s3_bucket_name,
-                        trail.s3_key_prefix,
-                        trail.organization_id,
-                        place,
-                    )
+                settled = False  # another builder may have moved the head: the next round sees
+                if chain.last_end >= now or self._build(chain, now, last=False):
+                    cut = replace(chain, sequence=chain.sequence + (chain.last_end < now))
+                    target = (trail.s3_bucket_name, trail.s3_key_prefix, trail.organization_id)
+                    self._tools.chains.move(cut, *target, place)
         return settled
 
     def _end_chains(self, chains: Sequence[Chain], configuration: Configuration, regions: frozenset[str]) -> bool:

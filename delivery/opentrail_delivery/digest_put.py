@@ -87,12 +87,12 @@ class DigestPublisher:
     def _publish_chain(self, digests: Sequence[BuiltDigest]) -> int:
         published = 0
         for index, digest in enumerate(digests):
-            if not self._tools.health.may_try(digest.bucket):
+            if not self._tools.health.may_try(digest.bucket, digest.trail_arn):
                 break
             try:
                 self._put(digest)
             except ObjectStoreError as error:
-                self._tools.health.failed(digest.bucket)
+                self._tools.health.failed(digest.bucket, digest.trail_arn, error)
                 self._tools.metrics.put_failures.labels(type(error).__name__).inc()
                 break
             except PlaceTaken:
@@ -103,11 +103,11 @@ class DigestPublisher:
                 self._tools.status.halted(f"chain {digest.chain_id}", halt.reason)
                 self._halted.add(digest.chain_id)
                 break
-            self._tools.health.succeeded(digest.bucket)
+            self._tools.health.succeeded(digest.bucket, digest.trail_arn)
             self._tools.status.released(f"chain {digest.chain_id}")
             self._halted.discard(digest.chain_id)
             # A crash here: step 9 again, which finds the same bytes.
-            self._tools.chains.mark_published(digest.chain_id, digest.sequence)
+            self._tools.chains.mark_published(digest.chain_id, digest.sequence, digest.signature)
             self._tools.metrics.digests.inc()
             published += 1
         return published

@@ -64,16 +64,16 @@ def put_until_done(file: LogFilePut, tools: PutTools, stop: threading.Event) -> 
     delay = 0.2
     while not stop.is_set():
         try:
-            if tools.spool is not None and tools.health.is_given_up(file.bucket):
+            if tools.spool is not None and tools.health.is_given_up(file.bucket, file.trail_arn):
                 tools.spool.park(file)
                 return PutResult.PARKED
             result = put_once(tools.store, file)
         except ObjectStoreError as error:
-            tools.health.failed(file.bucket)
+            tools.health.failed(file.bucket, file.trail_arn, error)
             tools.metrics.put_failures.labels(type(error).__name__).inc()
             tools.status.put_failed(file.trail_arn, error)
         else:
-            tools.health.succeeded(file.bucket)
+            tools.health.succeeded(file.bucket, file.trail_arn)
             return result
         stop.wait(delay * random.uniform(0.5, 1.0))  # noqa: S311 (jitter, not a secret)
         delay = min(delay * 2, 30.0)

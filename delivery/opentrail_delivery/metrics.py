@@ -48,6 +48,11 @@ class DeliveryMetrics:
         self.halted_chains = Gauge(
             "opentrail_delivery_halted_chains", "Digest chains stopped for an operator", registry=registry
         )
+        self.unmet_conditions = Gauge(
+            "opentrail_delivery_unmet_conditions",
+            "Settings of the event bus that delivery stands on and that do not hold",
+            registry=registry,
+        )
         self.held_bytes = Gauge(
             "opentrail_delivery_held_bytes", "Memory held by windows and puts under way", registry=registry
         )

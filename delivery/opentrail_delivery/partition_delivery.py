@@ -103,11 +103,16 @@ class PartitionDelivery:
         return 0 if self._window.plan else self._window.held_bytes
 
     @property
+    def is_redoing(self) -> bool:
+        """Whether the open window redoes an intent."""
+        return self._window.plan is not None
+
+    @property
     def wants_messages(self) -> bool:
         """Whether more may be read: not while too many windows wait for their puts."""
         return len(self._closed) < self._tools.settings.windows_in_flight
 
-    # --- step 2 -----------------------------------------------------------------------------------
+    # --- steps 2 and 3 ----------------------------------------------------------------------------
 
     def add(self, message: Message, now: int) -> None:
         """Step 2: takes the next message into the open window; closes a planned window at its end."""
@@ -125,8 +130,6 @@ class PartitionDelivery:
         self.next_offset = message.offset + 1
         if self._window.has_reached_plan(self.next_offset):
             self._close()
-
-    # --- step 3 -----------------------------------------------------------------------------------
 
     def close_if_due(self, now: int) -> None:
         """Closes the open window when its time or size has come, or its plan was read (a close that failed)."""

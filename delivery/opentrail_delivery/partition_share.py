@@ -22,6 +22,8 @@ from opentrail_delivery.partition_delivery import DeliveryTools, PartitionDelive
 _log = structlog.get_logger("opentrail.delivery")
 
 _RETRY_SECONDS = 1.0
+_OWN_AGAIN_SECONDS = 60.0
+"""Longer than the bus takes to tell a reader that it lost a partition."""
 
 
 class PartitionShare:
@@ -112,6 +114,10 @@ class PartitionShare:
             _log.warning("cannot own the partition yet", partition=partition, error=str(error))
             self._park_position(partition)
             self._retry_at[partition] = time.monotonic() + _RETRY_SECONDS
+        except Exception as error:  # a fault of ours: the other partitions must go on
+            _log.exception("partition failed", partition=partition)
+            self._park_position(partition)
+            self._halt(partition, f"an error of OpenTrail itself: {type(error).__name__}: {error}")
         else:
             self._deliveries[partition] = delivery
             self._reader.seek(partition, delivery.next_offset)
@@ -131,11 +137,13 @@ class PartitionShare:
         try:
             work()
         except LedgerLost as error:
-            # Another owner has raised the epoch: wait until the bus assigns the partition anew.
+            # Another owner has raised the epoch: wait until the bus assigns the partition anew. If it stays ours all
+            # the same, the other one was late and has no claim: own it again then.
             _log.warning("lost the partition", partition=partition, error=str(error))
             self._tools.puts.metrics.lost_partitions.inc()
             self._forget(partition)
             self._park_position(partition)
+            self._retry_at[partition] = time.monotonic() + _OWN_AGAIN_SECONDS
         except (PartitionHalted, IntentOfNewerFormat) as halt:
             self._forget(partition)
             self._park_position(partition)
@@ -184,10 +192,14 @@ class PartitionShare:
         if full:
             partition, largest = max(self._deliveries.items(), key=lambda item: item[1].open_bytes)
             self._guard(partition, largest.close_early)
+        # A redo cannot be closed early: one of them reads on, else none would ever end.
+        redoing = next((p for p, delivery in sorted(self._deliveries.items()) if delivery.is_redoing), None)
         paused = frozenset(
             partition
             for partition in self._reader.assigned_to_us()
-            if partition not in self._deliveries or full or not self._deliveries[partition].wants_messages
+            if partition not in self._deliveries
+            or (full and partition != redoing)
+            or not self._deliveries[partition].wants_messages
         )
         if paused - self._paused:
             self._reader.pause(paused - self._paused)

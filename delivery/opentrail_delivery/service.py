@@ -34,6 +34,9 @@ from opentrail_delivery.status import DeliveryStatus
 
 _log = structlog.get_logger("opentrail.delivery")
 
+_AGAIN_SECONDS = 1.0
+_CHECK_SECONDS = 3600.0
+
 
 def _wall_clock() -> int:
     return time.time_ns() // 1_000_000
@@ -78,6 +81,7 @@ class DeliveryService:
         self._digest_putter = ThreadPoolExecutor(settings.put_threads, thread_name_prefix="put-digest")
         self._stop = threading.Event()
         self._deadline = 0.0
+        self._check_bus_at = 0.0
         self._threads = [
             threading.Thread(target=self._run_windows, name="delivery-windows"),
             threading.Thread(target=self._run_digests, name="delivery-digests"),
@@ -111,6 +115,14 @@ class DeliveryService:
     # --- windows: steps 1 to 6 --------------------------------------------------------------------
 
     def _run_windows(self) -> None:
+        while not self._stop.is_set():
+            try:
+                self._read_windows()
+            except Exception:
+                _log.exception("reading the bus failed; trying again")
+                self._stop.wait(_AGAIN_SECONDS)
+
+    def _read_windows(self) -> None:
         reader = self._ports.event_bus.reader(self.settings.group)
         tools = DeliveryTools(
             ledger=self._ports.state_store.ledger,
@@ -128,8 +140,8 @@ class DeliveryService:
                 try:
                     share.run_once()
                 except Exception:
-                    _log.exception("reading failed; trying again")
-                    self._stop.wait(1.0)
+                    _log.exception("a round of reading failed; trying again")
+                    self._stop.wait(_AGAIN_SECONDS)
             while not share.is_idle and time.monotonic() < self._deadline:
                 share.finish()
                 time.sleep(0.01)
@@ -168,7 +180,17 @@ class DeliveryService:
 
     def _run_parked(self) -> None:
         parked = ParkedFiles(self._ports.state_store.ledger, self._puts)
-        self._repeat(self.settings.parked_retry_seconds, parked.run_once)
+        self._repeat(self.settings.parked_retry_seconds, parked.run_once, self._check_bus)
+
+    def _check_bus(self) -> None:
+        """At start and hourly: what the bus promises by its topics' settings, which somebody may have changed."""
+        if time.monotonic() < self._check_bus_at:
+            return
+        unmet = self._ports.event_bus.unmet_conditions()
+        self.metrics.unmet_conditions.set(len(unmet))
+        for sentence in unmet:
+            _log.error("the event bus does not keep what delivery stands on", condition=sentence)
+        self._check_bus_at = time.monotonic() + _CHECK_SECONDS
 
     def _repeat(self, seconds: float, *steps: Callable[[], object]) -> None:
         """Does the steps again and again; what fails waits for the next round."""

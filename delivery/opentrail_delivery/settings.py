@@ -34,7 +34,5 @@ class DeliverySettings:
     """A chain gets a digest each time this has passed (CloudTrail: an hour). Shorter only to try things out."""
     key_seconds: int = 30 * 24 * 3600
     """How long a signing key is valid (CloudTrail's samples: 30 days)."""
-    configuration_seconds: float = 1.0
-    """How often a worker asks for newer revisions of the configuration."""
     clock_tolerance_seconds: float = 120.0
     """A worker whose clock differs from the state store's by more than this stops."""

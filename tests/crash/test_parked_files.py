@@ -135,3 +135,18 @@ def test_without_a_spool_files_are_tried_until_the_bucket_takes_them(world, bad)
     worker.run_until_digested(bad, len(published))
     worker.close()
     assert parked(world) == []
+
+
+def test_a_trail_that_its_bucket_refuses_is_parked_though_the_bucket_takes_others(world, good):
+    denied = world.add_trail("bad-trail", s3_key_prefix="bad")
+    world.store.script("bad/*", Refuse("KMS.DisabledException"), times=None)
+    published = world.publish(3)
+    worker = world.worker()
+    worker.run_until(lambda: len(parked(world)) == 1)
+    for _ in range(3):
+        published += world.publish(2)
+        worker.run_until_digested(good, len(published))
+    world.store.clear_script()
+    worker.run_until_digested(denied, len(published))
+    worker.close()
+    assert parked(world) == []

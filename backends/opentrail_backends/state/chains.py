@@ -147,16 +147,16 @@ class SqlChains:
             return False
         return True
 
-    def mark_published(self, chain_id: str, sequence: int) -> None:
+    def mark_published(self, chain_id: str, sequence: int, signature: str | None = None) -> None:
         """Step 10: the digest's bytes are forgotten, the head keeps location, hash and signature. Idempotent."""
         this_digest = and_(_digest.c.chain_id == chain_id, _digest.c.sequence == sequence)
         with self._transactions.writing() as connection:
             # Both rows are locked before the clock, which all others need too.
-            both = select(_digest.c.published_at).join(_chain, _chain.c.id == _digest.c.chain_id)
+            both = select(_digest.c.published_at, _digest.c.signature).join(_chain, _chain.c.id == _digest.c.chain_id)
             row = connection.execute(both.where(this_digest).with_for_update()).first()
             if row is None:
                 raise StateError(f"Chain {chain_id} has no digest {sequence}.")
-            if row.published_at is not None:
+            if row.published_at is not None or signature not in {None, row.signature}:
                 return
             now = self._clock.record(connection)
             connection.execute(update(_digest).where(this_digest).values(published_at=now, body=None))

@@ -143,15 +143,15 @@ class SqlLedger:
         with self._transactions.reading() as connection:
             return read_parked(connection, limit, after)
 
-    def rename_parked(self, file_id: int, new_key: str) -> None:
+    def rename_parked(self, file: ParkedFile, new_key: str) -> None:
         """Another object lies at a parked file's key: its new key is fixed before it is put."""
         with self._transactions.writing() as connection:
-            rename_parked(connection, file_id, new_key)
+            rename_parked(connection, file, new_key)
 
-    def deliver_parked(self, file_id: int) -> bool:
+    def deliver_parked(self, file: ParkedFile) -> bool:
         """A parked file lies in its bucket now: delivered, for the next digest of its chain."""
         with self._transactions.writing() as connection:
-            return deliver_parked(connection, file_id, self._clock.record(connection))
+            return deliver_parked(connection, file, self._clock.record(connection))
 
     def windows(self) -> Sequence[Mapping[str, Any]]:
         """For `opentrail status`: where each partition stands, by region and number."""

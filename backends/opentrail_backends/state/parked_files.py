@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import fields
+from typing import Any
 
 from sqlalchemy import Connection, and_, select, update
 
@@ -23,20 +24,17 @@ def read_parked(connection: Connection, limit: int, after: int) -> Sequence[Park
     return [ParkedFile(**row) for row in connection.execute(query).mappings()]
 
 
-def rename_parked(connection: Connection, file_id: int, new_key: str) -> None:
-    """Fixes a parked file's new key. Raises LedgerLost if it is not parked any more."""
-    renamed = connection.execute(update(_file).where(_file.c.id == file_id, _is_parked).values(object_key=new_key))
+def rename_parked(connection: Connection, file: ParkedFile, new_key: str) -> None:
+    """Fixes a parked file's new key. Raises LedgerLost if it is not parked under the old one any more."""
+    renamed = connection.execute(update(_file).where(_still(file)).values(object_key=new_key))
     if renamed.rowcount != 1:
-        raise LedgerLost(f"File {file_id} is not parked any more.")
+        raise LedgerLost(f"File {file.id} is not parked as {file.object_key} any more.")
 
 
-def deliver_parked(connection: Connection, file_id: int, now: int) -> bool:
+def deliver_parked(connection: Connection, file: ParkedFile, now: int) -> bool:
     """The row is the fence: of several that put the same file, one delivers it."""
     row = connection.execute(
-        update(_file)
-        .where(_file.c.id == file_id, _is_parked)
-        .values(state=FileState.DELIVERED, delivered_at=now)
-        .returning(_file)
+        update(_file).where(_still(file)).values(state=FileState.DELIVERED, delivered_at=now).returning(_file)
     ).first()
     if row is None:
         return False
@@ -56,3 +54,8 @@ def deliver_parked(connection: Connection, file_id: int, now: int) -> bool:
         .values(ended=False, ending=True, head_bucket=None, head_key=None, head_sha256=None, head_signature=None)
     )
     return True
+
+
+def _still(file: ParkedFile) -> Any:
+    """The key belongs to the fence: another process may have renamed the file, and put it elsewhere."""
+    return and_(_file.c.id == file.id, _file.c.object_key == file.object_key, _is_parked)

@@ -180,8 +180,10 @@ class ConfigurationHistory:
         """
         newer = [change for change in changes if change.revision > self._newest.revision]
         if newer:
-            self._newest = self._newest.after(*newer)
+            newest = self._newest.after(*newer)
+            # The changes first: another thread that looks up a time must not see a newest one without them.
             self._changes.extend(newer)
+            self._newest = newest
 
     @property
     def newest(self) -> Configuration:

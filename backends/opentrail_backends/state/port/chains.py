@@ -142,6 +142,9 @@ class Chains(Protocol):
         """
         ...
 
-    def mark_published(self, chain_id: str, sequence: int) -> None:
-        """Step 10. A crash before it: redo 9. Idempotent; the digest's bytes are forgotten."""
+    def mark_published(self, chain_id: str, sequence: int, signature: str | None = None) -> None:
+        """Step 10. A crash before it: redo 9. Idempotent; the digest's bytes are forgotten.
+
+        With a `signature`: only the digest that has it, not one that was restamped meanwhile.
+        """
         ...

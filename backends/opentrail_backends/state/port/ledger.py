@@ -148,14 +148,18 @@ class Ledger(Protocol):
         """Parked files with an id above `after`, by id."""
         ...
 
-    def rename_parked(self, file_id: int, new_key: str) -> None:
-        """Another object lies at a parked file's key: its new key is fixed before it is put."""
+    def rename_parked(self, file: ParkedFile, new_key: str) -> None:
+        """Another object lies at a parked file's key: its new key is fixed before it is put.
+
+        Raises LedgerLost if the file is not parked under that key any more.
+        """
         ...
 
-    def deliver_parked(self, file_id: int) -> bool:
+    def deliver_parked(self, file: ParkedFile) -> bool:
         """A parked file lies in its bucket now: delivered, for the next digest of its chain.
 
-        A chain that has ended meanwhile gets one more digest, a starting one. False if it was not parked any more.
+        A chain that has ended meanwhile gets one more digest, a starting one. False if it was not parked
+        under that key any more.
         A crash before it: the file is put again, found to be there, then this.
         """
         ...
