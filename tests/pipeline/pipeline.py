@@ -77,6 +77,7 @@ class Pipeline(World):
     """Stores, a producer that listens, and as many delivery services as the test starts."""
 
     settings: DeliverySettings = FAST
+    more_buckets: list[str] = field(default_factory=list)
     foreign: set[str] = field(default_factory=set)
     """Keys that the test itself put."""
     _tokens: dict[str, str] = field(default_factory=dict)
@@ -168,12 +169,11 @@ class Pipeline(World):
                 assert time.monotonic() < deadline, f"{what}: not within {seconds} s; {statuses}"
                 self.watched.changed.wait(0.1)
 
-    def wait_until_digested(self, count: int, trail: Trail, seconds: float = 60.0, bucket: str = "") -> None:
+    def wait_until_digested(self, count: int, trail: Trail, seconds: float = 60.0) -> None:
         """Until published digests name log files with so many events of a trail."""
 
         def digested() -> bool:
-            prefix = f"{trail.s3_key_prefix}/" if trail.s3_key_prefix else "AWSLogs/"
-            return len(self.seen(bucket, prefix).event_ids(trail.name)) >= count
+            return len(self.seen().event_ids(trail.name)) >= count
 
         self.wait_until(digested, f"{count} digested events of {trail.name}", seconds)
 
@@ -199,17 +199,25 @@ class Pipeline(World):
 
         self.wait_until(ended, "all chains ended")
 
-    def seen(self, bucket: str = "", prefix: str = "") -> Evidence:
-        """What lies in a bucket, but for what the test put there itself (`foreign`)."""
-        others = SimpleNamespace(get=self.store.get, list=lambda *_: self._entries(bucket, prefix))
-        return World(self.bus, cast("ObjectStore", others), self.state, self.keys, bucket or self.bucket).evidence()
+    def seen(self, *buckets: str) -> Evidence:
+        """What lies in these or all buckets, but for what the test put there itself (`foreign`).
+
+        While a trail moves, a digest in one place may name files in the other: look at both.
+        """
+        everything = Evidence()
+        for bucket in buckets or (self.bucket, *self.more_buckets):
+            others = SimpleNamespace(get=self.store.get, list=self._without_foreign)
+            one = World(self.bus, cast("ObjectStore", others), self.state, self.keys, bucket).evidence()
+            everything.log_files.update(one.log_files)
+            everything.digests.update(one.digests)
+        return everything
 
     def keys_in(self, bucket: str = "") -> list[str]:
         """The keys of all objects in a bucket."""
         return [info.key for info in self.store.list(bucket or self.bucket)]
 
-    def _entries(self, bucket: str, prefix: str) -> list[ObjectInfo]:
-        return [info for info in self.store.list(bucket or self.bucket, prefix) if info.key not in self.foreign]
+    def _without_foreign(self, bucket: str, prefix: str) -> list[ObjectInfo]:
+        return [info for info in self.store.list(bucket, prefix) if info.key not in self.foreign]
 
 
 EVENT: dict[str, Any] = {
