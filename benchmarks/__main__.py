@@ -10,7 +10,7 @@ from benchmarks import build_path, intake, whole_path
 def main() -> None:
     """The build path against its limit, the producer's work on an event, then the whole path with real servers."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=main.__doc__)
-    parser.add_argument("--events", type=int, default=300_000, help="how many events go the whole path")
+    parser.add_argument("--events", type=int, default=900_000, help="how many events go the whole path")
     events = parser.parse_args().events
     print("Build path: the bus's messages to log files, on one core, against L (ISA-L gzip 1 + SHA-256)\n")
     build_path.run()

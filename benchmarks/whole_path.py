@@ -53,7 +53,7 @@ _PATIENCE = 180.0
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--events", type=int, default=300_000)
+    parser.add_argument("--events", type=int, default=900_000)
     run(parser.parse_args().events)
 
 

@@ -122,7 +122,8 @@ def prepare(place: Path) -> ServerProcess:
     properties.write_text(
         PROPERTIES.format(port=port.number, controller_port=controller.number, data=place / "data"),
     )
-    cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+    # The first byte is 0, so that the id never begins with a dash, which the tool would take for an option.
+    cluster = base64.urlsafe_b64encode(b"\0" + uuid.uuid4().bytes[1:]).decode().rstrip("=")
     cache.run([*jvm, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", properties, "--standalone"])
     command = [*jvm, "kafka.Kafka", properties]
     env = {"PATH": os.environ["PATH"]}
