@@ -25,7 +25,7 @@ from typing import NamedTuple
 from opentrail.events.client_numbers import ClientNumbers
 from opentrail.evidence.log_file import Codec
 from opentrail_backends.event_bus.batches import MalformedBatch, NewerFormat, peek
-from opentrail_backends.event_bus.port import EventReader, Message, Partition
+from opentrail_backends.event_bus.port import EventBusError, EventReader, Message, Partition
 from opentrail_backends.state.port import IntendedFile, Intent, Ledger
 from opentrail_delivery.client_book import ClientBook, WindowNumbers
 from opentrail_delivery.configuration_feed import ConfigurationFeed
@@ -112,12 +112,12 @@ class PartitionDelivery:
         """Whether more may be read: not while too many windows wait for their puts."""
         return len(self._closed) < self._tools.settings.windows_in_flight
 
-    # --- steps 2 and 3 ----------------------------------------------------------------------------
-
     def add(self, message: Message, now: int) -> None:
-        """Step 2: takes the next message into the open window; closes a planned window at its end."""
+        """Step 2: takes the next message in; closes a planned window at its end. Raises EventBusError on a gap."""
         if message.offset < self.next_offset:
             return
+        if message.offset > self.next_offset:  # our topics have none: what was passed over is read again
+            raise EventBusError(f"offsets {self.next_offset} to {message.offset - 1} were passed over")
         if self._window.has_reached_plan(message.offset):
             self._close()
         try:

@@ -154,7 +154,6 @@ class PartitionShare:
             self._forget(partition)
             self._park_position(partition)
             self._retry_at[partition] = time.monotonic() + _RETRY_SECONDS
-
         except Exception as error:  # a fault of ours, or a record that breaks its reader: the others must go on
             _log.exception("partition failed", partition=partition)
             self._forget(partition)
