@@ -87,7 +87,6 @@ def new_chain(key: ChainKey, trail: Trail, started_at: int, digest_seconds: int)
     """
     incarnation, session, account_id, region = key
     chain_id = str(uuid.uuid5(_CHAINS, f"{incarnation}/{session}/{account_id}/{region}"))
-    spread = (first_end(started_at, chain_id) - started_at - 1) % digest_seconds
     return Chain(
         id=chain_id,
         incarnation=incarnation,
@@ -101,5 +100,5 @@ def new_chain(key: ChainKey, trail: Trail, started_at: int, digest_seconds: int)
         organization_id=trail.organization_id,
         place=place_of(trail, account_id, region),
         last_end=started_at,
-        next_end=started_at + 1 + spread,
+        next_end=first_end(started_at, chain_id, digest_seconds),
     )

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 import structlog
 
 from opentrail.evidence.digest import Digest, LogFileEntry, PreviousDigest, string_to_sign
+from opentrail.evidence.digest_chain import next_end
 from opentrail.evidence.object_keys import digest_key
 from opentrail.evidence.times import format_time
 from opentrail.trails.configuration import Configuration
@@ -189,9 +190,9 @@ class DigestBuilder:
             return False  # delivered in this very second: the last digest comes a second later
         digest = self._sign(chain, end, rows)
         # A digest that was cut early leaves the chain's rhythm as it is.
-        next_end = chain.next_end if chain.next_end > end else end + self._tools.settings.digest_seconds
+        due = chain.next_end if chain.next_end > end else next_end(end, self._tools.settings.digest_seconds)
         # A crash before the next line: nothing happened. After it: step 9 is redone with the bytes of the row.
-        return self._tools.chains.append(chain, digest, [row.id for row in rows], next_end, last)
+        return self._tools.chains.append(chain, digest, [row.id for row in rows], due, last)
 
     def _sign(self, chain: Chain, end: int, rows: Sequence[DeliveredFile]) -> BuiltDigest:
         key = self._tools.key_ring.key_for(chain.region, end)

@@ -37,14 +37,6 @@ class BuiltFile:
     newest_event_time: int
 
 
-@dataclass(frozen=True, slots=True)
-class BuiltWindow:
-    """All files of a window, in an order that a redo repeats, and the messages that could not be read."""
-
-    files: Sequence[BuiltFile]
-    poison: Sequence[Message]
-
-
 def read_batches(
     messages: Iterable[Message], known_poison: Sequence[int] | None, *, thoroughly: bool = False
 ) -> tuple[list[tuple[Message, EventBatch]], list[Message]]:

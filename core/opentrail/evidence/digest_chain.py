@@ -24,18 +24,18 @@ class LinkDefect(StrEnum):
     TIME = "time"
 
 
-def first_end(started_at: int, chain_id: str) -> int:
-    """When a chain's first digest ends: in (started_at, started_at + 3600].
+def first_end(started_at: int, chain_id: str, period: int = HOUR) -> int:
+    """When a chain's first digest ends: in (started_at, started_at + period].
 
-    The chain's id spreads the ends over the hour, so that not all chains of a region are due at once.
+    The chain's id spreads the ends over the period, so that not all chains of a region are due at once.
     """
-    spread = int.from_bytes(hashlib.sha256(chain_id.encode()).digest()[:8]) % HOUR
+    spread = int.from_bytes(hashlib.sha256(chain_id.encode()).digest()[:8]) % period
     return started_at + 1 + spread
 
 
-def next_end(previous_end: int) -> int:
-    """When the digest after one that ends at `previous_end` ends: an hour later."""
-    return previous_end + HOUR
+def next_end(previous_end: int, period: int = HOUR) -> int:
+    """When the digest after one that ends at `previous_end` ends: a period later, by default an hour."""
+    return previous_end + period
 
 
 def rising_end(end: int, last_end: int | None) -> int:
