@@ -32,7 +32,9 @@ def test_what_was_passed_over_is_delivered_all_the_same(tmp_path, offsets):
     state.migrate()
     bus = open_event_bus(f"embedded:///{tmp_path}/bus.db")
     bus.ensure_topic(REGION, 1)
-    world = World(bus, InMemoryObjectStore(["evidence"]), state, open_key_management(f"file://{tmp_path}/keys"), "evidence")
+    world = World(
+        bus, InMemoryObjectStore(["evidence"]), state, open_key_management(f"file://{tmp_path}/keys"), "evidence"
+    )
     trail = world.add_trail("trail")
     published = [id_ for _ in range(5) for id_ in world.publish(2)]
     worker = world.worker(reader=lambda reader: Forgetful(reader, *offsets))

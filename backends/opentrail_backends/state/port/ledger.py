@@ -17,7 +17,6 @@ class FileState(StrEnum):
     INTENDED = "intended"
     DELIVERED = "delivered"
     PARKED = "parked"
-    LOST = "lost"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,34 +19,8 @@ from opentrail_backends.object_store.port import (
     ObjectNotFound,
     ObjectStoreError,
     PutOptions,
-    PutRefused,
 )
-
-BUCKET, KEY = "trail-logs", "AWSLogs/111122223333/ü.json.gz"
-OPTIONS = PutOptions({"signature": "0a"}, kms_key_id="arn:k", encryption_context={"aws:cloudtrail:arn": "arn:t"})
-
-
-@pytest.fixture
-def keys(tmp_path: Path) -> LocalKeys:
-    return LocalKeys(tmp_path / "keys")
-
-
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    return tmp_path / "objects"
-
-
-@pytest.fixture
-def store(root: Path, keys: LocalKeys) -> LocalDirectoryObjectStore:
-    store = LocalDirectoryObjectStore(root, keys)
-    store.create_bucket(BUCKET)
-    return store
-
-
-def refusal(call: Callable[[], object]) -> str:
-    with pytest.raises(PutRefused) as raised:
-        call()
-    return raised.value.code
+from tests.unit.backends.object_store.local_directory_samples import BUCKET, KEY, OPTIONS, refusal
 
 
 def test_a_file_is_readable_by_its_description_alone(

@@ -6,7 +6,6 @@ import errno
 import fcntl
 import multiprocessing
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,35 +18,9 @@ from opentrail_backends.object_store.port import (
     ObjectAlreadyExists,
     ObjectStoreError,
     OutcomeUnknown,
-    PutOptions,
     PutRefused,
 )
-
-BUCKET, KEY = "trail-logs", "AWSLogs/111122223333/ü.json.gz"
-OPTIONS = PutOptions({"signature": "0a"}, kms_key_id="arn:k", encryption_context={"aws:cloudtrail:arn": "arn:t"})
-
-
-@pytest.fixture
-def keys(tmp_path: Path) -> LocalKeys:
-    return LocalKeys(tmp_path / "keys")
-
-
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    return tmp_path / "objects"
-
-
-@pytest.fixture
-def store(root: Path, keys: LocalKeys) -> LocalDirectoryObjectStore:
-    store = LocalDirectoryObjectStore(root, keys)
-    store.create_bucket(BUCKET)
-    return store
-
-
-def refusal(call: Callable[[], object]) -> str:
-    with pytest.raises(PutRefused) as raised:
-        call()
-    return raised.value.code
+from tests.unit.backends.object_store.local_directory_samples import BUCKET, KEY, OPTIONS
 
 
 def test_what_a_crash_left_is_never_listed_and_gone_after_the_next_start(
