@@ -104,6 +104,13 @@ class ObjectStore(Protocol):
         """Objects whose key starts with `prefix` and sorts after `start_after`, in UTF-8 byte order."""
         ...
 
+    def delete(self, bucket: str, key: str) -> None:
+        """Removes an object; one that is not there is no error. For the spool only: evidence is never removed.
+
+        Raises BucketNotFound, PutRefused, StoreThrottled, OutcomeUnknown.
+        """
+        ...
+
     def probe(self, bucket: str) -> None:
         """Checks at start that create-only puts are honoured; leaves nothing behind that looks like evidence.
 

@@ -31,6 +31,15 @@ class ClientNumbers:
     """Below it holes were given up: an old number there may be a repeat or not."""
     seen_at: int = 0
     """Append time (ms) of the newest message of the client."""
+    repeats: int = 0
+    """How many numbers came again and were dropped."""
+    given_up: int = 0
+    """How many numbers lay in holes that were given up."""
+
+    @property
+    def missing(self) -> int:
+        """How many numbers have not come: events that the client lost, or will send again."""
+        return sum(last - first + 1 for first, last in self.holes)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,22 +7,48 @@ Times are milliseconds since the epoch by the store's own clock, unless a name s
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from opentrail_backends.state.port.chains import BuiltDigest, Chain, Chains, DeliveredFile
+from opentrail_backends.state.port.chains import (
+    MOST_WAITING,
+    BuiltDigest,
+    Chain,
+    Chains,
+    DeliveredFile,
+    DigestFailure,
+    Orphans,
+)
 from opentrail_backends.state.port.configuration import AccessKey, ConfigurationStore, NewChange
 from opentrail_backends.state.port.errors import LedgerLost, OutcomeUnknown, RevisionConflict, StateError
-from opentrail_backends.state.port.ledger import FileState, IntendedFile, Intent, KnownTopic, Lease, Ledger, ParkedFile
+from opentrail_backends.state.port.ledger import (
+    ClientsOfAccount,
+    FileState,
+    IntendedFile,
+    Intent,
+    KnownTopic,
+    Lease,
+    Ledger,
+    LostOffsets,
+    ParkedFailure,
+    ParkedFile,
+    ParkedOfTrail,
+    Parking,
+    Settlement,
+    SpoolUsage,
+)
 from opentrail_backends.state.port.public_keys import PublicKey, PublicKeys
 
 __all__ = [
+    "MOST_WAITING",
     "AccessKey",
     "BuiltDigest",
     "Chain",
     "Chains",
+    "ClientsOfAccount",
     "ConfigurationStore",
     "DeliveredFile",
+    "DigestFailure",
     "FileState",
     "IntendedFile",
     "Intent",
@@ -30,12 +56,19 @@ __all__ = [
     "Lease",
     "Ledger",
     "LedgerLost",
+    "LostOffsets",
     "NewChange",
+    "Orphans",
     "OutcomeUnknown",
+    "ParkedFailure",
     "ParkedFile",
+    "ParkedOfTrail",
+    "Parking",
     "PublicKey",
     "PublicKeys",
     "RevisionConflict",
+    "Settlement",
+    "SpoolUsage",
     "StateError",
     "StateStore",
 ]
@@ -57,9 +90,27 @@ class StateStore(Protocol):
         ...
 
     def trail_status(self, incarnation: str, region: str) -> Mapping[str, Any]:
-        """Newest delivery and digest times (ms) of a trail in a region: `delivered_at`, `digest_delivered_at`.
+        """What delivery last did for a trail in a region; None where there is nothing to tell.
 
-        None before the first.
+        `delivered_at`, `digest_delivered_at`: newest times (ms). `delivery_error`, `digest_error`: the store's error
+        code, while files are parked because of it, or digests wait. `failing_since` (ms): of the oldest parked file.
+        """
+        ...
+
+    def unmet_conditions(self) -> Sequence[str]:
+        """What the database lacks of what delivery stands on (design §3), one sentence each that says what to do.
+
+        Raises StateError if it cannot be known.
+        """
+        ...
+
+    def forget(self, kept_ms: int, limit: int = 5_000) -> int:
+        """Removes rows that nothing needs any more, at most `limit` of each kind; returns how many in all.
+
+        Files and digests so long after their digest was published (files that no digest is to name: after they were
+        delivered), but each chain's head; ended chains and unused places after that; configuration changes that no
+        batch younger than that and no open intent can need; workers and tokens that are gone. Safe at any time, from
+        several processes; call it again while it returns much.
         """
         ...
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
+
+MOST_WAITING = 744
+"""Digests of one chain that may wait to be put: a month of hours."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +77,35 @@ class BuiltDigest:
     kms_key_id: str | None = None
 
 
+class DigestFailure(NamedTuple):
+    """What a try to put a digest came to."""
+
+    chain_id: str
+    sequence: int
+    error: str
+    """The store's error code."""
+    is_answered: bool
+    """Whether the store answered by a refusal: the object is not there, and will not appear."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Orphans:
+    """Delivered files that are to be in a digest and that no running chain will name, of one logging session.
+
+    `object_key`, `bucket` and `trail_arn` are those of the oldest of them: enough to make their chain.
+    """
+
+    incarnation: str
+    logging_session: int
+    account_id: str
+    region: str
+    bucket: str
+    object_key: str
+    trail_arn: str
+    delivered_at: int
+    """Of the oldest, in milliseconds."""
+
+
 class Chains(Protocol):
     """Heads of the digest chains and the digests that wait to be put."""
 
@@ -89,8 +121,16 @@ class Chains(Protocol):
         """
         ...
 
-    def due(self, now_seconds: int, limit: int) -> Sequence[Chain]:
-        """Chains with `next_end` ≤ now, or ending, that have not ended; the longest due first."""
+    def due(self, now_seconds: int, limit: int, most_waiting: int = MOST_WAITING) -> Sequence[Chain]:
+        """Chains with `next_end` ≤ now, or ending, that have not ended; the longest due first.
+
+        Without those with `most_waiting` digests that wait to be put: what is delivered meanwhile comes into a later
+        one, so that a bucket that takes nothing does not fill the store.
+        """
+        ...
+
+    def orphans(self, limit: int) -> Sequence[Orphans]:
+        """Logging sessions with undigested files and without a chain that runs: one each, at most `limit`."""
         ...
 
     def all_chains(self) -> Sequence[Chain]:
@@ -125,11 +165,34 @@ class Chains(Protocol):
         """The chain gets one last digest. Idempotent; raises StateError on a chain that does not exist."""
         ...
 
-    def unpublished(self, limit: int) -> Sequence[BuiltDigest]:
+    def unpublished(
+        self, limit: int, without_buckets: Collection[str] = (), without_trails: Collection[tuple[str, str]] = ()
+    ) -> Sequence[BuiltDigest]:
         """Step 9: digests that are built and not known to be put, each chain's in their order.
 
-        All chains' first waiting digests come before any chain's second one: a bucket that takes nothing does
-        not fill the answer.
+        All chains' first waiting digests come before any chain's second one. Those for `without_buckets`, and for
+        `without_trails` as (bucket, trail ARN), are left out, and all that wait behind them in their chains.
+        """
+        ...
+
+    def begin_puts(self, digests: Collection[tuple[str, int]]) -> None:
+        """Step 9 follows for these (chain id, sequence): each put counts as not answered until `fail_puts` says so.
+
+        A crash after it: the digests are never withdrawn, since a put may be under way.
+        """
+        ...
+
+    def fail_puts(self, failures: Collection[DigestFailure]) -> None:
+        """Tries of step 9 failed; an answered one takes back what `begin_puts` counted. The error is shown."""
+        ...
+
+    def withdraw(self, chain_id: str) -> int:
+        """Takes back the chain's waiting digests that every put of was answered by a refusal; returns how many.
+
+        From the newest back to the first that is published, or that may still appear. One transaction: their files
+        are in no digest again, the head is the digest before them (none: the chain begins again with a starting
+        digest), `last_end` is that one's end. Stamps of a place are never lowered. A chain that has ended is left as
+        it is.
         """
         ...
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
@@ -17,6 +17,10 @@ class FileState(StrEnum):
     INTENDED = "intended"
     DELIVERED = "delivered"
     PARKED = "parked"
+    EXPIRED = "expired"
+    """Its bucket failed for 30 days: it stays in the spool, and is tried again only when an operator says so."""
+    LOST = "lost"
+    """An operator settled its intent, and the file was neither in its bucket nor in the spool."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +40,23 @@ class IntendedFile:
     oldest_event_time: int
     newest_event_time: int
     """Epoch seconds."""
+    trail_arn: str = ""
+    kms_key_id: str | None = None
+    owner: str = ""
+    """The account or organization of the trail: whose share of the spool the file takes if it is parked."""
+    is_digested: bool = True
+    """Whether a digest is to name it: log file validation was on, and no digest names it yet."""
+
+
+class Parking(NamedTuple):
+    """Why a file lies in the spool instead of its bucket (steps 4 and 5)."""
+
+    size: int
+    """Bytes that its copy takes in the spool."""
+    error: str | None
+    """The store's error code; None if only our own rate limit holds it, which does not age it."""
+    is_answered: bool
+    """Whether every put to its place was answered by a refusal: else it may still appear there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +90,109 @@ class ParkedFile:
     """A log file that its bucket would not take; its bytes lie in the spool."""
 
     id: int
+    region: str
+    partition: int
+    intent: int
     incarnation: str
+    logging_session: int
+    account_id: str
+    part: int
+    owner: str
     bucket: str
     object_key: str
     sha256: str
+    trail_arn: str
+    kms_key_id: str | None
+    size: int
+    """Bytes that its copy takes in the spool."""
+    parked_at: int
+    failing_since: int | None
+    """When its bucket was first seen to fail since; None if only our own rate limit has held it."""
+    error: str | None
+    is_answered: bool
+    """Whether every put to its place was answered by a refusal: only then it may be re-aimed."""
+
+
+class ParkedFailure(NamedTuple):
+    """What a try to put a parked file came to."""
+
+    id: int
+    error: str
+    """The store's error code."""
+    is_answered: bool
+    """Whether the store answered by a refusal: the object is not there, and will not appear."""
+
+
+class SpoolUsage(NamedTuple):
+    """What lies in the spool, in bytes."""
+
+    total: int
+    by_owner: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParkedOfTrail:
+    """A trail's files in the spool, of one region; times in milliseconds."""
+
+    incarnation: str
+    trail_arn: str
+    region: str
+    files: int
+    size: int
+    oldest_parked_at: int
+    expired: int
+    """How many of the files are not tried any more."""
+    error: str | None
+    """The newest error code among them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientsOfAccount:
+    """What is known of an account's clients in a region, in sum."""
+
+    region: str
+    account_id: str
+    clients: int
+    missing: int
+    """Numbers that have not come: events that a client lost, or will send again."""
+    repeats: int
+    given_up: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LostOffsets:
+    """Messages that an operator gave up: they were on the bus, and no log file has them."""
+
+    region: str
+    partition: int
+    topic_id: str
+    first_offset: int
+    end_offset: int
+    reason: str
+    accounts: Sequence[str] = ()
+    """Accounts of the lost files, as far as intents name them."""
+    recorded_at: int = 0
+    """Set by the ledger."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settlement:
+    """What an operator's command makes of a partition whose ledger and bus do not fit."""
+
+    topic_id: str
+    partitions: int
+    """The topic as it is now: recorded for the region."""
+    next_offset: int
+    """Where delivery goes on."""
+    delivered: Collection[str] = ()
+    """Object keys of open intents' files that lie in their buckets with the right bytes."""
+    digested: Collection[str] = ()
+    """Those of them that a digest names already."""
+    parked: Mapping[str, Parking] = field(default_factory=dict)
+    """Object keys of open intents' files that lie in the spool."""
+    lost: Collection[str] = ()
+    """Object keys of open intents' files that lie nowhere."""
+    lost_offsets: Sequence[LostOffsets] = ()
 
 
 class KnownTopic(NamedTuple):
@@ -129,10 +249,10 @@ class Ledger(Protocol):
         self,
         lease: Lease,
         intent: Intent,
-        parked: Collection[str] = (),
+        parked: Mapping[str, Parking] = MappingProxyType({}),
         numbers: Mapping[tuple[str, bytes], ClientNumbers | None] = MappingProxyType({}),
     ) -> Lease:
-        """Step 5: files delivered (but those whose object keys are parked), next offset, intent closed.
+        """Step 5: files delivered (but those that are parked, by object key), next offset, intent closed.
 
         `numbers` is what the window changed of its clients, by (account, client id); None: the client is forgotten.
 
@@ -143,8 +263,33 @@ class Ledger(Protocol):
         """
         ...
 
+    def settle(self, lease: Lease, settlement: Settlement) -> Lease:
+        """An operator's way on: closes all open intents by what became of their files, moves the next offset.
+
+        One transaction. Raises StateError if a file of an open intent is in none of the settlement's sets, or in two.
+        The region's topic is recorded anew; what is lost is recorded, and shown by `lost_offsets`.
+        """
+        ...
+
+    def lost_offsets(self) -> Sequence[LostOffsets]:
+        """What operators gave up, the newest first."""
+        ...
+
+    # --- parked files ------------------------------------------------------------------------------
+
     def parked_files(self, limit: int, after: int = 0) -> Sequence[ParkedFile]:
-        """Parked files with an id above `after`, by id."""
+        """Parked files (not expired ones) with an id above `after`, by id."""
+        ...
+
+    def begin_parked(self, ids: Collection[int]) -> None:
+        """Puts of these files follow: each counts as not answered until `fail_parked` says that it was.
+
+        A crash after it: the files are never re-aimed, since a put may be under way.
+        """
+        ...
+
+    def fail_parked(self, failures: Collection[ParkedFailure]) -> None:
+        """Tries failed. An answered one takes back what `begin_parked` counted; `failing_since` begins to run."""
         ...
 
     def rename_parked(self, file: ParkedFile, new_key: str) -> None:
@@ -154,13 +299,54 @@ class Ledger(Protocol):
         """
         ...
 
+    def reaim_parked(self, file: ParkedFile, bucket: str, object_key: str, kms_key_id: str | None) -> bool:
+        """The trail's target changed: the file is to be put there instead, and ages anew.
+
+        Only if every put to the old place was answered by a refusal, in the ledger's own count; else False.
+        """
+        ...
+
     def deliver_parked(self, file: ParkedFile) -> bool:
         """A parked file lies in its bucket now: delivered, for the next digest of its chain.
 
         A chain that has ended meanwhile gets one more digest, a starting one. False if it was not parked
-        under that key any more.
+        under that bucket and key any more.
         A crash before it: the file is put again, found to be there, then this.
         """
+        ...
+
+    def expire_parked(self, failing_ms: int) -> int:
+        """Files whose bucket has failed for so long are not tried any more; returns how many there are new."""
+        ...
+
+    def retry_expired(self) -> int:
+        """An operator's command: expired files are parked again and age anew; returns how many."""
+        ...
+
+    def spool_usage(self) -> SpoolUsage:
+        """Bytes of parked and expired files, in all and by owner; owners without any are left out."""
+        ...
+
+    def parked_by_trail(self) -> Sequence[ParkedOfTrail]:
+        """For `opentrail status`: parked and expired files by trail and region."""
+        ...
+
+    # --- for status, and for releases that run side by side ------------------------------------------
+
+    def clients(self) -> Sequence[ClientsOfAccount]:
+        """Of each account and region with numbered events: clients, missing numbers, repeats."""
+        ...
+
+    def report_worker(self, worker_id: str, formats: Mapping[str, int]) -> Mapping[str, int]:
+        """A worker shows that it lives, and the newest format that it knows of each kind (`batch`, `intent`).
+
+        Returns the formats that are switched on. One is switched on (never off) as far as all workers that were
+        seen in the last ten minutes know it. A worker that does not know a format that is on must not work.
+        """
+        ...
+
+    def remove_worker(self, worker_id: str) -> None:
+        """The worker has stopped in order: nobody waits for it. Idempotent."""
         ...
 
     def windows(self) -> Sequence[Mapping[str, Any]]:
