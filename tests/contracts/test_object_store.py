@@ -261,6 +261,28 @@ def test_a_listing_goes_on_after_its_first_thousand(store: ObjectStore, bucket: 
     assert [info.key for info in store.list(bucket, "AWSLogs/")] == sorted(keys)
 
 
+def test_a_deleted_object_is_gone_and_its_name_is_free(store: ObjectStore, bucket: str, options: Options) -> None:
+    for key in ("spool/one", "spool/two"):
+        store.put(bucket, key, key.encode(), options())
+    store.delete(bucket, "spool/one")
+    assert [info.key for info in store.list(bucket)] == ["spool/two"]
+    with pytest.raises(ObjectNotFound):
+        store.get(bucket, "spool/one")
+    store.put(bucket, "spool/one", b"another", options())
+    assert store.get(bucket, "spool/one").body == b"another"
+
+
+def test_deleting_what_is_not_there_is_no_error(store: ObjectStore, bucket: str, options: Options) -> None:
+    store.put(bucket, "folder/key", b"", options())
+    for key in ("no/such/key", "folder", "folder/key/below"):
+        store.delete(bucket, key)
+    assert [info.key for info in store.list(bucket)] == ["folder/key"]
+    with pytest.raises(BucketNotFound):
+        store.delete("no-such-bucket", "key")
+    with pytest.raises(PutRefused):
+        store.delete(bucket, "../outside")
+
+
 def test_a_probe_passes_and_leaves_nothing_behind(store: ObjectStore, bucket: str) -> None:
     store.probe(bucket)
     store.probe(bucket)

@@ -259,9 +259,11 @@ class InMemoryObjectStore:
             objects[key] = _Kept(body, options)
 
     def delete(self, bucket: str, key: str) -> None:
-        """Deletes an object, as an intruder would."""
+        """Removes an object; one that is not there is no error."""
+        check_bucket(bucket)
+        check_key(key)
         with self._lock:
-            del self._objects(bucket)[key]
+            self._objects(bucket).pop(key, None)
 
     def close(self) -> None:
         """Nothing to free."""

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from opentrail_backends.key_management.port import KeyManagement, KeyManagementError
+from opentrail_backends.object_store.local_listing import list_keys
 from opentrail_backends.object_store.local_object import (
     DamagedObject,
     Header,
@@ -43,6 +44,7 @@ _TEMPORARY = ".temporary"  # no bucket's name begins with a dot
 _FOLDER_MODE = 0o750
 _FILE_MODE = 0o440  # nothing ever writes to an object again
 _MAX_KNOWN_FOLDERS = 10_000
+_TRIES = 10
 _REFUSALS = {
     errno.ENAMETOOLONG: ("KeyTooLongError", "a part of the key is longer than this file system allows"),
     errno.ENOTDIR: ("KeyConflict", "an object lies where this key needs a folder"),
@@ -89,7 +91,7 @@ class LocalDirectoryObjectStore:
         except KeyManagementError as error:
             raise PutRefused(f"no data key for {path}: {error}", "KMS.KeyUnavailable") from error
         exists = False
-        for tries_left in (2, 1, 0):
+        for tries_left in range(_TRIES - 1, -1, -1):
             try:
                 self._make_folders(path.parent)
                 with self._temporary_file(header, stored) as temporary:
@@ -100,7 +102,7 @@ class LocalDirectoryObjectStore:
                 break
             except OSError as error:
                 # Not found: a process that was just opening the root took our file for a left-over one, or somebody
-                # removed a folder that we knew.
+                # deleted the last object of a folder that we knew.
                 self._durable_folders.clear()
                 if error.errno != errno.ENOENT or tries_left == 0:
                     raise _translated(error, f"cannot put {path}") from error
@@ -202,6 +204,22 @@ class LocalDirectoryObjectStore:
         except OSError as error:
             raise _translated(error, f"cannot list {self._root / bucket}") from error
 
+    def delete(self, bucket: str, key: str) -> None:
+        """Removes an object, and the folders that it leaves empty. Raises as the port tells."""
+        path = self._path(bucket, key)
+        self._check_bucket_exists(bucket)
+        try:
+            with suppress(FileNotFoundError, NotADirectoryError, IsADirectoryError):
+                path.unlink()
+                _sync_folder(path.parent)
+        except OSError as error:
+            raise _translated(error, f"cannot delete {path}") from error
+        # A put into such a folder at this moment makes it anew.
+        with suppress(OSError):
+            for folder in path.parents[: len(Path(key).parts) - 1]:
+                folder.rmdir()
+                self._durable_folders.discard(folder)
+
     def probe(self, bucket: str) -> None:
         """Checks on the real file system, keys included, that a put never replaces. Raises as the port tells."""
         check_create_only(self, bucket, remove=(self._root / bucket / PROBE_KEY).unlink)
@@ -226,38 +244,6 @@ class LocalDirectoryObjectStore:
     def _check_bucket_exists(self, bucket: str) -> None:
         if not (self._root / bucket).is_dir():
             raise BucketNotFound(f"there is no bucket {bucket!r} in {self._root}")
-
-
-def list_keys(bucket: bytes, prefix: bytes, start_after: bytes) -> Iterator[str]:
-    """Keys below a bucket's folder in UTF-8 byte order of whole keys.
-
-    A folder sorts as its name with a slash: `a-b` is less than `a/b`, although `a` is less than `a-b`. Files whose
-    name is not UTF-8, and links, are nobody's objects.
-    """
-    pending = [(b"", True)]
-    while pending:
-        key, is_folder = pending.pop()
-        if is_folder and _may_hold(key, prefix, start_after):
-            pending += sorted(_entries(bucket, key), reverse=True)
-        elif not is_folder and key.startswith(prefix) and key > start_after:
-            yield key.decode()
-
-
-def _may_hold(folder: bytes, prefix: bytes, start_after: bytes) -> bool:
-    """Whether a folder (its key ends with a slash; the bucket's own is empty) may hold keys that are asked for."""
-    on_the_way = folder.startswith(prefix) or prefix.startswith(folder)
-    return on_the_way and (folder > start_after or start_after.startswith(folder))
-
-
-def _entries(bucket: bytes, folder: bytes) -> Iterator[tuple[bytes, bool]]:
-    with suppress(FileNotFoundError), os.scandir(os.path.join(bucket, folder)) as entries:  # noqa: PTH118 (bytes)
-        for entry in entries:
-            with suppress(UnicodeDecodeError):
-                entry.name.decode()
-                if entry.is_dir(follow_symlinks=False):
-                    yield folder + entry.name + b"/", True
-                elif entry.is_file(follow_symlinks=False):
-                    yield folder + entry.name, False
 
 
 def _body_size(path: Path) -> int:

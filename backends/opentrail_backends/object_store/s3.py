@@ -16,6 +16,7 @@ import random
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from threading import Lock
@@ -217,9 +218,20 @@ class S3ObjectStore:
         check_bucket(bucket)
         return self._buckets.list(bucket, prefix, start_after)
 
+    def delete(self, bucket: str, key: str) -> None:
+        """Removes an object; for the spool only. Raises as the port tells."""
+        check_bucket(bucket)
+        check_key(key)
+        self._buckets.delete(bucket, key)
+
     def probe(self, bucket: str) -> None:
         """Checks at the server that a create-only put is refused where an object lies. Raises as the port tells."""
-        check_create_only(self, bucket, remove=lambda: self._buckets.remove(bucket, PROBE_KEY))
+
+        def remove_where_that_is_allowed() -> None:
+            with suppress(ObjectStoreError):
+                self._buckets.delete(bucket, PROBE_KEY)
+
+        check_create_only(self, bucket, remove_where_that_is_allowed)
 
     def create_bucket(self, bucket: str) -> None:
         """Makes a bucket if there is none. Raises as the port tells."""

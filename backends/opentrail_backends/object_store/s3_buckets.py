@@ -94,12 +94,14 @@ class S3Buckets:
         region: str | None = headers.get("x-amz-bucket-region")
         return region
 
-    def remove(self, bucket: str, key: str) -> None:
-        """Deletes the probe where that is allowed; evidence is never deleted."""
+    def delete(self, bucket: str, key: str) -> None:
+        """Removes an object; one that is not there is no error. Raises the port's exceptions."""
         try:
             self._client.delete_object(Bucket=bucket, Key=key, **self._owner(bucket))
-        except _FAILURES:
-            return
+        except _FAILURES as error:
+            meaning = _translated(error, f"delete s3://{bucket}/{key}")
+            if not isinstance(meaning, ObjectNotFound):
+                raise meaning from error
 
     def _owner(self, bucket: str) -> dict[str, str]:
         owner = self._owners.get(bucket)

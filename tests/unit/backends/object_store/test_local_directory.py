@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from opentrail_backends.key_management.local_keys import LocalKeys
-from opentrail_backends.object_store.local_directory import LocalDirectoryObjectStore, list_keys
+from opentrail_backends.object_store.local_directory import LocalDirectoryObjectStore
+from opentrail_backends.object_store.local_listing import list_keys
 from opentrail_backends.object_store.port import (
     ObjectNotFound,
     ObjectStoreError,
@@ -177,3 +179,31 @@ def test_a_walk_gives_what_sorting_all_keys_gives(
         (bucket / key).touch()
     expected = [key for key in sorted(keys, key=str.encode) if key.startswith(prefix) and key.encode() > after.encode()]
     assert list(list_keys(os.fsencode(bucket), prefix.encode(), after.encode())) == expected
+
+
+def test_what_is_deleted_leaves_no_empty_folders(store: LocalDirectoryObjectStore, root: Path) -> None:
+    store.put(BUCKET, "parked/trail/one", b"", PutOptions())
+    store.put(BUCKET, "parked/other", b"", PutOptions())
+    store.delete(BUCKET, "parked/trail/one")
+    assert sorted(path.relative_to(root / BUCKET) for path in (root / BUCKET).rglob("*")) == [
+        Path("parked"),
+        Path("parked/other"),
+    ]
+    store.delete(BUCKET, "parked/other")
+    assert list((root / BUCKET).iterdir()) == []
+    store.put(BUCKET, "parked/trail/one", b"again", PutOptions())
+    assert store.get(BUCKET, "parked/trail/one").body == b"again"
+
+
+def test_a_put_survives_deletes_that_remove_its_folder(store: LocalDirectoryObjectStore) -> None:
+    with ThreadPoolExecutor(8) as pool:
+
+        def put_and_delete(number: int) -> None:
+            for time in range(20):
+                key = f"parked/{number}-{time}"
+                store.put(BUCKET, key, b"body", PutOptions())
+                assert store.get(BUCKET, key).body == b"body"
+                store.delete(BUCKET, key)
+
+        list(pool.map(put_and_delete, range(8)))
+    assert not list(store.list(BUCKET))
