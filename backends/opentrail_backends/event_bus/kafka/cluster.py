@@ -7,6 +7,7 @@ import re
 import threading
 import time
 from collections.abc import Collection, Mapping
+from functools import partial
 from typing import Any
 
 from kafka import KafkaAdminClient, OffsetSpec, TopicPartition
@@ -14,7 +15,7 @@ from kafka.admin import ConfigResource, ConfigResourceType
 from kafka.errors import TopicAlreadyExistsError
 
 from opentrail_backends.event_bus.kafka.conditions import unmet_conditions
-from opentrail_backends.event_bus.kafka.library import connect, kafka_errors
+from opentrail_backends.event_bus.kafka.library import connect, kafka_errors, patiently
 from opentrail_backends.event_bus.kafka.settings import OVERHEAD_BYTES, KafkaSettings
 from opentrail_backends.event_bus.port import Bounds, CommittedPosition, EventBusError, Partition, Topic
 
@@ -53,7 +54,7 @@ class KafkaCluster:
     def topics(self) -> Mapping[str, Topic]:
         """All regions' topics as they are now, by region."""
         with kafka_errors("the topics cannot be listed"):
-            found = self._client().describe_topics()
+            found = patiently(lambda: self._client().describe_topics())
         topics = [self._topic(one) for one in found if re.match(self.pattern, one["name"]) and not one["error_code"]]
         self._known = {topic.region: topic for topic in topics}
         self._known_until = time.monotonic() + min(self.settings.metadata_max_age, _MOST_CACHE_SECONDS)
@@ -73,7 +74,7 @@ class KafkaCluster:
     def topic(self, region: str) -> Topic:
         """The region's topic as it is now. Raises EventBusError if there is none."""
         with kafka_errors(f"the topic of region {region} cannot be described"):
-            found = self._client().describe_topics([self.settings.prefix + region])
+            found = patiently(lambda: self._client().describe_topics([self.settings.prefix + region]))
         if not found or found[0]["error_code"]:
             raise EventBusError(f"Kafka has no topic {self.settings.prefix}{region}")
         return self._topic(found[0])
@@ -123,7 +124,8 @@ class KafkaCluster:
             return []
         configurations = self._configurations(names)
         with kafka_errors("the topics cannot be described"):
-            described = {one["name"]: one["partitions"] for one in self._client().describe_topics(names)}
+            found = patiently(lambda: self._client().describe_topics(names))
+        described = {one["name"]: one["partitions"] for one in found}
         return [
             sentence
             for name in names
@@ -138,7 +140,7 @@ class KafkaCluster:
     def _configurations(self, names: Collection[str]) -> dict[str, dict[str, str]]:
         with kafka_errors("the topics' configuration cannot be read"):
             resources = [ConfigResource(ConfigResourceType.TOPIC, name) for name in names]
-            found = self._client().describe_configs(resources, config_filter="all")["topic"]
+            found = patiently(lambda: self._client().describe_configs(resources, config_filter="all"))["topic"]
         return {
             name: {key: str(details["value"]) for key, details in configuration.items()}
             for name, configuration in found.items()
@@ -152,8 +154,10 @@ class KafkaCluster:
         if not places:
             return {}
         with kafka_errors("the bounds of partitions cannot be read"):
-            ends = self._client().list_partition_offsets(dict.fromkeys(places, OffsetSpec.LATEST))
-            starts = self._client().list_partition_offsets(dict.fromkeys(places, OffsetSpec.EARLIEST))
+            ends, starts = (
+                patiently(partial(self._client().list_partition_offsets, dict.fromkeys(places, which)))
+                for which in (OffsetSpec.LATEST, OffsetSpec.EARLIEST)
+            )
         return {self.partition(place): Bounds(starts[place].offset, ends[place].offset) for place in places}
 
     def committed(self, group: str, partitions: Collection[Partition]) -> dict[Partition, CommittedPosition]:
@@ -162,7 +166,7 @@ class KafkaCluster:
         if not places:
             return {}
         with kafka_errors(f"the positions of group {group} cannot be read"):
-            found = self._client().list_group_offsets({group: places})[group]
+            found = patiently(lambda: self._client().list_group_offsets({group: places}))[group]
         return {
             self.partition(place): CommittedPosition(hint.offset, hint.metadata or "")
             for place, hint in found.items()

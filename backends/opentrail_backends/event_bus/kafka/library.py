@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
-from kafka.errors import KafkaError
+from kafka.errors import KafkaError, NodeNotReadyError
 from kafka.net import KafkaNetSocket
 from kafka.net.compat import KafkaNetClient
 
 from opentrail_backends.event_bus.port import EventBusError
+
+T = TypeVar("T")
+
+_PATIENCE_SECONDS = 2.0
 
 
 def explain(error: BaseException) -> str:
@@ -31,6 +36,21 @@ def kafka_errors(doing: str) -> Iterator[None]:
         yield
     except (KafkaError, ValueError, RuntimeError, OSError) as error:
         raise EventBusError(f"Kafka: {doing}: {explain(error)}") from error
+
+
+def patiently(ask: Callable[[], T]) -> T:
+    """Asks again, for two seconds, while the library says that it has no connection ready.
+
+    It says so at once (NodeNotReadyError) while its connections are being made, though the cluster is well.
+    """
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    while True:
+        try:
+            return ask()
+        except NodeNotReadyError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)
 
 
 class _ClosingSocket(KafkaNetSocket):  # type: ignore[misc]  # the library is untyped
