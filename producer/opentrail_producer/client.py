@@ -8,8 +8,9 @@
             case Rejected(code, message): ...
 
 Events are numbered by region under a client id made at the start, so a batch whose answer was lost is sent again
-with the same numbers, and delivery drops what it has already (design, section 3, "Numbers of clients"). Needs grpcio
-and protobuf only (the extra `client`).
+with the same numbers, and delivery drops what it has already (design, section 3, "Numbers of clients"). An
+application that keeps its events may give the id, and send them again with the same numbers after a restart. Needs
+grpcio and protobuf only (the extra `client`).
 """
 
 from __future__ import annotations
@@ -52,6 +53,7 @@ log = logging.getLogger(__name__)
 
 PUBLISH_EVENTS = "/opentrail.producer.v1.Producer/PublishEvents"
 CLIENT_ID_BYTES = 16
+GREATEST_NUMBER = 2**63 - 1
 MEBIBYTE = 1024 * 1024
 
 TRY_AGAIN = frozenset(
@@ -97,6 +99,13 @@ class ProducerClient:
         token: bearer token, or None with a client certificate.
         tls: whom to trust, and perhaps an own certificate; None sends in the clear.
         settings: batching, waiting and giving up.
+        client_id: 16 bytes under which the events are numbered; None: random ones. Give one only if you keep your
+            events, and the id, where they outlive the process. After a restart an event must have the number that it
+            had before: send the same events in the same order from the first one on, or give numbers to `send`.
+            Another event under a number that was used is dropped as a repeat.
+
+    Raises:
+        ValueError: the client id is not of 16 bytes.
     """
 
     def __init__(
@@ -107,7 +116,10 @@ class ProducerClient:
         token: str | None = None,
         tls: ClientTls | None = None,
         settings: ClientSettings | None = None,
+        client_id: bytes | None = None,
     ) -> None:
+        if client_id is not None and len(client_id) != CLIENT_ID_BYTES:
+            raise ValueError(f"the client id has {len(client_id)} bytes instead of {CLIENT_ID_BYTES}")
         self._region = region
         self._settings = settings or ClientSettings()
         self._metadata = (("authorization", f"Bearer {token}"),) if token is not None else ()
@@ -117,7 +129,7 @@ class ProducerClient:
             request_serializer=producer_pb2.PublishEventsRequest.SerializeToString,
             response_deserializer=producer_pb2.PublishEventsResponse.FromString,
         )
-        self.client_id = secrets.token_bytes(CLIENT_ID_BYTES)
+        self.client_id = secrets.token_bytes(CLIENT_ID_BYTES) if client_id is None else client_id
         self._queue: BatchQueue = BatchQueue(
             batch_events=self._settings.batch_events,
             batch_bytes=self._settings.batch_bytes,
@@ -141,6 +153,7 @@ class ProducerClient:
         record: Mapping[str, Any] | bytes | str,
         *,
         region: str | None = None,
+        number: int | None = None,
         on_outcome: Callable[[Future[Outcome]], None] | None = None,
         timeout: float | None = None,
     ) -> Future[Outcome]:
@@ -149,6 +162,8 @@ class ProducerClient:
         Args:
             record: a CloudTrail record, as a mapping or as JSON; JSON in bytes travels unchanged.
             region: the region of a record in bytes, if it is not the client's; a mapping's `awsRegion` is used.
+            number: the event's number in its region, for an application that counts by itself; None: the one after
+                the last that was sent to the region, at first 0.
             on_outcome: called with the future once it is done, by a thread that sends: it must be quick, and must not
                 wait for the client.
             timeout: seconds to wait for room in the queue; None waits as long as it takes.
@@ -156,8 +171,10 @@ class ProducerClient:
         Raises:
             QueueFull: no room in time; nothing was queued.
             QueueClosed: the client is closed.
-            TypeError, ValueError: the mapping cannot be written as JSON.
+            TypeError, ValueError: the mapping cannot be written as JSON; the number is below 0 or above 2^63-1.
         """
+        if number is not None and not 0 <= number <= GREATEST_NUMBER:
+            raise ValueError(f"the number {number} is not between 0 and {GREATEST_NUMBER}")
         if isinstance(record, Mapping):
             named = record.get("awsRegion")
             region = region or (named if isinstance(named, str) else None)
@@ -168,7 +185,7 @@ class ProducerClient:
         outcome.set_running_or_notify_cancel()  # what is queued is sent: it cannot be cancelled
         if on_outcome is not None:
             outcome.add_done_callback(on_outcome)
-        self._queue.put(region or self._region, Event(text, outcome), timeout)
+        self._queue.put(region or self._region, Event(text, outcome), timeout, number)
         return outcome
 
     def flush(self, timeout: float | None = None) -> bool:

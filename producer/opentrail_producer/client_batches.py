@@ -1,6 +1,8 @@
 """The client's queue: events that wait, cut into batches that never change again.
 
-A batch's events are of one region and have consecutive numbers, given when it is cut; every try sends the same batch.
+An event has its number from the moment it is put: the next one of its region, or the one that the caller gives. So
+numbers depend on the order of the events only, never on how they are cut into batches. A batch's events are of one
+region and have consecutive numbers; every try sends the same batch.
 """
 
 from __future__ import annotations
@@ -45,10 +47,10 @@ class Batch:
 
 
 class _Region:
-    """What waits for one region, and the number of its next event."""
+    """What waits for one region, each with its number, and the number of its next event."""
 
     def __init__(self) -> None:
-        self.waiting: deque[Event] = deque()
+        self.waiting: deque[tuple[int, Event]] = deque()
         self.size = 0
         self.next_number = 0
         self.oldest_at = 0.0
@@ -85,10 +87,12 @@ class BatchQueue:
         self._flushing = 0
         self._closed = False
 
-    def put(self, region: str, event: Event, timeout: float | None) -> None:
+    def put(self, region: str, event: Event, timeout: float | None, number: int | None = None) -> None:
         """Adds an event; waits up to `timeout` seconds for room (None: as long as it takes).
 
-        Raises QueueFull and QueueClosed. An event greater than the whole queue gets in when it is alone.
+        `number` is the event's in its region; None: the one after the last that was put, at first 0.
+        Raises QueueFull and QueueClosed; then no number is used up. An event greater than the whole queue gets in when
+        it is alone.
         """
         size = len(event.record)
         with self._changed:
@@ -103,7 +107,10 @@ class BatchQueue:
             if not queue.waiting:
                 queue.oldest_at = self._clock()
                 self._changed.notify_all()
-            queue.waiting.append(event)
+            if number is None:
+                number = queue.next_number
+            queue.next_number = number + 1
+            queue.waiting.append((number, event))
             queue.size += size
             if self._is_full(queue):
                 self._changed.notify_all()
@@ -167,16 +174,17 @@ class BatchQueue:
 
     def _cut(self, region: str) -> Batch:
         queue = self._regions[region]
+        first = queue.waiting[0][0]
         events: list[Event] = []
         size = 0
         while queue.waiting and len(events) < self._batch_events:
-            length = len(queue.waiting[0].record)
-            if events and size + length > self._batch_bytes:
+            number, event = queue.waiting[0]
+            length = len(event.record)
+            if number != first + len(events) or (events and size + length > self._batch_bytes):
                 break
             size += length
-            events.append(queue.waiting.popleft())
+            events.append(event)
+            queue.waiting.popleft()
         queue.size -= size
         queue.oldest_at = self._clock()
-        batch = Batch(region, queue.next_number, events)
-        queue.next_number += len(events)
-        return batch
+        return Batch(region, first, events)

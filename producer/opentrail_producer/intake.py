@@ -19,12 +19,16 @@ from opentrail_producer.event_ids import numbered_event_id, random_event_id
 from opentrail_producer.metrics import ProducerMetrics
 from opentrail_producer.rate_limit import RateLimit
 from opentrail_producer.settings import IntakeLimits
+from opentrail_producer.spool_shares import SpoolShares
 
 log = logging.getLogger(__name__)
 
 CLIENT_ID_BYTES = 16
 GREATEST_NUMBER = 2**63 - 1
 """Delivery keeps numbers in a database's signed 64 bits."""
+HELD_BACK_SECONDS = 30.0
+"""When an account whose share of the spool is used up is asked to come back: a bucket is not mended in a second, and
+what waits for it is put again about twice a minute."""
 TRY_AGAIN = "the event bus did not confirm the batch; send the same batch again"
 REGION_MISMATCH = Rejection(
     RejectionCode.REGION_MISMATCH,
@@ -40,7 +44,7 @@ class InvalidBatch(Exception):
 
 
 class Throttled(Exception):
-    """The account is over its limit; `delay` is in seconds. The message may go to the caller."""
+    """The account is over its limit, or over its share; `delay` is in seconds. The message may go to the caller."""
 
     def __init__(self, message: str, delay: float) -> None:
         super().__init__(message)
@@ -68,6 +72,7 @@ class Intake:
         metrics: what is counted.
         now: milliseconds since the epoch, for records' times.
         clock: seconds that only rise, for the latency.
+        spool_shares: who is held back because its files wait in the spool; None holds nobody back.
     """
 
     def __init__(
@@ -79,8 +84,10 @@ class Intake:
         *,
         now: Callable[[], int],
         clock: Callable[[], float],
+        spool_shares: SpoolShares | None = None,
     ) -> None:
         self._publisher = publisher
+        self._spool_shares = spool_shares
         self._rate_limit = rate_limit
         self._limits = limits
         self._metrics = metrics
@@ -112,10 +119,8 @@ class Intake:
         topics = self._topics()
         size = sum(map(len, events))
         self._refuse_invalid(len(events), size, region, numbers, topics)
-        delay = self._rate_limit.take(account_id, len(events), size)
-        if delay > 0:
-            self._metrics.throttled(len(events))
-            raise Throttled(f"account {account_id} is over its limit of events or bytes per second", delay)
+        self._refuse_over_share(account_id, len(events))
+        self._refuse_over_rate(account_id, len(events), size)
         verdicts = self._check(account_id, events, region, numbers, topics)
         confirmations = self._publish(account_id, verdicts, numbers, topics)
         return PendingAnswer(verdicts, confirmations, started, self._limits, self._metrics, self._clock)
@@ -148,6 +153,18 @@ class Intake:
             raise InvalidBatch(f"the client id has {len(numbers.client_id)} bytes instead of {CLIENT_ID_BYTES}")
         if numbers.first + count - 1 > GREATEST_NUMBER:
             raise InvalidBatch(f"the number of the last event is above {GREATEST_NUMBER}")
+
+    def _refuse_over_share(self, account_id: str, count: int) -> None:
+        refusal = None if self._spool_shares is None else self._spool_shares.refusal(account_id)
+        if refusal is not None:
+            self._metrics.held_back(count)
+            raise Throttled(refusal, HELD_BACK_SECONDS)
+
+    def _refuse_over_rate(self, account_id: str, count: int, size: int) -> None:
+        delay = self._rate_limit.take(account_id, count, size)
+        if delay > 0:
+            self._metrics.throttled(count)
+            raise Throttled(f"account {account_id} is over its limit of events or bytes per second", delay)
 
     def _check(
         self,

@@ -29,6 +29,11 @@ class ProducerMetrics:
         self._throttled = Counter(
             "opentrail_producer_events_throttled", "Events in requests over an account's rate.", registry=registry
         )
+        self._held_back = Counter(
+            "opentrail_producer_events_held_back",
+            "Events in requests of accounts whose share of the spool, or whose organization's, is used up.",
+            registry=registry,
+        )
         self._bus_failures = Counter(
             "opentrail_producer_bus_failures", "Requests that the bus did not confirm.", registry=registry
         )
@@ -50,6 +55,10 @@ class ProducerMetrics:
     def throttled(self, events: int) -> None:
         """A request was over its account's rate."""
         self._throttled.inc(events)
+
+    def held_back(self, events: int) -> None:
+        """A request came from an account whose share of the spool is used up."""
+        self._held_back.inc(events)
 
     def bus_failed(self) -> None:
         """The bus did not confirm a request."""

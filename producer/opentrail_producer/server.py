@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import functools
+import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -14,16 +15,21 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from prometheus_client import CollectorRegistry
 
+from opentrail.trails.configuration import Configuration
 from opentrail_backends.event_bus.port import EventBus, EventPublisher
-from opentrail_backends.state.port import ConfigurationStore
+from opentrail_backends.state.port import ConfigurationStore, Ledger
 from opentrail_producer.account_rates import AccountRates
 from opentrail_producer.authentication import Authentication, TokenAuthentication
 from opentrail_producer.generated import producer_pb2, producer_pb2_grpc
 from opentrail_producer.intake import Intake
 from opentrail_producer.metrics import ProducerMetrics
 from opentrail_producer.rate_limit import RateLimit
+from opentrail_producer.refreshed import Refreshed
 from opentrail_producer.servicer import ProducerServicer
 from opentrail_producer.settings import MEBIBYTE, Listener, ProducerSettings
+from opentrail_producer.spool_shares import SpoolShares
+
+log = logging.getLogger(__name__)
 
 SERVICE_NAME = producer_pb2.DESCRIPTOR.services_by_name["Producer"].full_name
 CLOSING_SECONDS = 5.0
@@ -34,6 +40,7 @@ def serve(
     configuration_store: ConfigurationStore,
     event_bus: EventBus,
     *,
+    ledger: Ledger | None = None,
     registry: CollectorRegistry | None = None,
     now: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     clock: Callable[[], float] = time.monotonic,
@@ -46,6 +53,8 @@ def serve(
         settings: what the operator chose.
         configuration_store: tokens, and the limits of accounts.
         event_bus: where accepted events go.
+        ledger: tells what lies in delivery's spool, so that an owner whose share is used up is refused; None refuses
+            nobody for it.
         registry: where the metrics are shown; None shows them nowhere.
         now: milliseconds since the epoch, for the times of records.
         clock: seconds that only rise, for limits and caches.
@@ -55,7 +64,7 @@ def serve(
     """
     metrics = ProducerMetrics(registry)
     publisher = event_bus.publisher()
-    intake = build_intake(settings, configuration_store, publisher, metrics, now=now, clock=clock)
+    intake = build_intake(settings, configuration_store, publisher, metrics, ledger=ledger, now=now, clock=clock)
     tokens = TokenAuthentication(configuration_store, clock, settings.token_cache_seconds)
     servicer = ProducerServicer(Authentication(tokens), intake, metrics, settings)
     return ProducerServer(settings, servicer, publisher)
@@ -67,17 +76,51 @@ def build_intake(
     publisher: EventPublisher,
     metrics: ProducerMetrics,
     *,
+    ledger: Ledger | None = None,
     now: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     clock: Callable[[], float] = time.monotonic,
 ) -> Intake:
     """The way of events without gRPC, for another front (PutAuditEvents) that has authenticated its caller."""
-    rates = AccountRates(configuration_store, settings.rate_limits, clock, settings.configuration_seconds)
-    rate_limit = RateLimit(rates.rate_of, settings.rate_limits.burst_seconds, clock)
-    return Intake(publisher, rate_limit, settings.intake, metrics, now=now, clock=clock)
+    configuration = Refreshed(
+        "accounts' limits and organizations",
+        Configuration(),
+        lambda known: _newer(known, configuration_store),
+        clock,
+        settings.configuration_seconds,
+    )
+    rates = AccountRates(configuration, settings.rate_limits)
+    return Intake(
+        publisher,
+        RateLimit(rates.rate_of, settings.rate_limits.burst_seconds, clock),
+        settings.intake,
+        metrics,
+        now=now,
+        clock=clock,
+        spool_shares=None if ledger is None else _spool_shares(settings, ledger, configuration, clock),
+    )
+
+
+def _newer(known: Configuration, store: ConfigurationStore) -> Configuration:
+    changes = store.changes_after(known.revision)
+    return known.after(*changes) if changes else known  # the same one keeps what it has indexed
+
+
+def _spool_shares(
+    settings: ProducerSettings, ledger: Ledger, configuration: Callable[[], Configuration], clock: Callable[[], float]
+) -> SpoolShares:
+    nothing: Mapping[str, int] = {}
+    usage = Refreshed(
+        "the use of the spool",
+        nothing,
+        lambda _known: ledger.spool_usage().by_owner,
+        clock,
+        settings.configuration_seconds,
+    )
+    return SpoolShares(usage, configuration, settings.spool_share_bytes)
 
 
 class ProducerServer:
-    """A running producer. Made by `composition.serve`."""
+    """A running producer. Made by `serve`."""
 
     def __init__(
         self,
@@ -122,12 +165,18 @@ class ProducerServer:
         """
         if self._drained.is_set():
             return True
-        end = time.monotonic() + (self._settings.drain_seconds if timeout is None else timeout)
+        seconds = self._settings.drain_seconds if timeout is None else timeout
+        end = time.monotonic() + seconds
+        log.info("the producer drains: no new calls; those under way have %g s to finish", seconds)
         self._health.enter_graceful_shutdown()
         self._servicer.drain()
         if self.ports:  # closes the listeners and tells clients to connect elsewhere; calls go on
             self._server.stop(grace=max(end - time.monotonic(), 0.0) + CLOSING_SECONDS)
         finished = self._servicer.wait_until_idle(max(end - time.monotonic(), 0.0))
+        if finished:
+            log.info("the producer has drained: every call under way has its answer")
+        else:
+            log.warning("calls were still under way after %g s and are cut off; their clients send again", seconds)
         self._server.stop(grace=None)  # cuts off what is left: health watches, and calls that took too long
         self._threads.shutdown(wait=False)
         self._health_threads.shutdown(wait=False)
@@ -161,6 +210,8 @@ def _options(settings: ProducerSettings) -> list[tuple[str, int]]:
         # A little above our own limit, which answers with a sentence; beyond it gRPC itself refuses.
         ("grpc.max_receive_message_length", limits.max_bytes + MEBIBYTE + 16 * limits.max_events),
         ("grpc.max_metadata_size", 16 * 1024),
+        # More calls of one connection wait at the client's side: one connection cannot take all places.
+        ("grpc.max_concurrent_streams", max(settings.max_concurrent_calls // 4, 1)),
         # A client that is gone without a word is found within 40 s; clients may ping every 10 s.
         ("grpc.keepalive_time_ms", 30_000),
         ("grpc.keepalive_timeout_ms", 10_000),

@@ -40,7 +40,8 @@ class ProducerServicer(producer_pb2_grpc.ProducerServicer):
         self._settings = settings
         self._changed = threading.Condition()
         self._under_way = 0
-        self._streams: set[ReadAhead[PublishEventsRequest, PendingAnswer]] = set()
+        self._streams: dict[ReadAhead[PublishEventsRequest, PendingAnswer], str] = {}
+        """Open streams, and the account of each."""
         self._draining = False
 
     def PublishEvents(self, request: PublishEventsRequest, context: grpc.ServicerContext) -> PublishEventsResponse:  # noqa: N802
@@ -68,7 +69,7 @@ class ProducerServicer(producer_pb2_grpc.ProducerServicer):
             if stream is not None:
                 stream.cancel()
                 with self._changed:
-                    self._streams.discard(stream)
+                    del self._streams[stream]
 
     def drain(self) -> None:
         """New calls end with UNAVAILABLE; streams answer what they have taken, then end with it too."""
@@ -101,18 +102,20 @@ class ProducerServicer(producer_pb2_grpc.ProducerServicer):
     def _open_stream(
         self, requests: Iterator[PublishEventsRequest], context: grpc.ServicerContext
     ) -> ReadAhead[PublishEventsRequest, PendingAnswer]:
-        self._account_of(context)  # no thread for a caller without credentials
+        account_id = self._account_of(context)  # no thread for a caller without credentials
         with self._changed:
             self._refuse_when_draining()
-            if len(self._streams) >= self._settings.max_streams:
-                raise Throttled(
-                    "too many streams are open; come back later, or use PublishEvents", STREAM_RETRY_SECONDS
-                )
+            self._refuse_too_many_streams(account_id)
             stream = ReadAhead(requests, lambda request: self._begin(request, context), self._settings.stream_depth)
-            self._streams.add(stream)
+            self._streams[stream] = account_id
         if not context.add_callback(stream.cancel):
             stream.cancel()  # the call has ended already
         return stream
+
+    def _refuse_too_many_streams(self, account_id: str) -> None:
+        own = sum(account == account_id for account in self._streams.values())
+        if len(self._streams) >= self._settings.max_streams or own >= self._settings.max_streams_of_account:
+            raise Throttled("too many streams are open; come back later, or use PublishEvents", STREAM_RETRY_SECONDS)
 
     def _account_of(self, context: grpc.ServicerContext) -> str:
         transport: Any = context.auth_context()  # the stubs say `bytes`; it is a list of them

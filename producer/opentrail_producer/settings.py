@@ -6,6 +6,7 @@ import ipaddress
 from dataclasses import dataclass, field
 
 MEBIBYTE = 1024 * 1024
+GIBIBYTE = 1024 * MEBIBYTE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,14 +92,24 @@ class ProducerSettings:
     max_concurrent_calls: int = 256
     """Calls under way and queued; more are answered with RESOURCE_EXHAUSTED."""
     max_streams: int = 8
-    """Streams open at once; each holds a thread for its whole life. Fewer than `threads`."""
+    """Streams open at once; each holds a thread for its whole life. Fewer than `threads`. One account may have half of
+    them, so that no account keeps all others out."""
     stream_depth: int = 8
     """Requests of one stream that may wait for the bus at once."""
     token_cache_seconds: float = 10.0
     """How long a known token is believed without asking the state store: the time until a removed token is refused."""
     configuration_seconds: float = 5.0
-    """How old the known configuration (accounts' limits) may grow before the state store is asked again."""
+    """How old the known configuration (accounts' limits, members of organizations) and the known use of the spool may
+    grow before the state store is asked again."""
+    spool_share_bytes: int = 10 * GIBIBYTE
+    """What the trails of one owner, an account or an organization, may have in delivery's spool before the owner's
+    events are refused."""
     drain_seconds: float = 30.0
+
+    @property
+    def max_streams_of_account(self) -> int:
+        """Streams that one account may have open at once."""
+        return max(self.max_streams // 2, 1)
 
     def __post_init__(self) -> None:
         """All mistakes in one ValueError."""
@@ -115,5 +126,7 @@ class ProducerSettings:
             mistakes.append("the share of the rate limits must be above 0 and at most 1")
         if self.rate_limits.burst_seconds <= 0:
             mistakes.append("burst_seconds must be above 0")
+        if self.spool_share_bytes < 1:
+            mistakes.append("spool_share_bytes must be at least 1, or nobody could send anything once a file is parked")
         if mistakes:
             raise ValueError("; ".join(mistakes))

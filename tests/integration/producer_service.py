@@ -64,14 +64,24 @@ class Service:
     channel: grpc.Channel = field(init=False)
 
     def start(self, credentials=None):
-        self.server = serve(self.settings, self.store.configuration, self.bus, registry=self.registry, now=lambda: NOW)
+        self.server = serve(
+            self.settings,
+            self.store.configuration,
+            self.bus,
+            ledger=self.store.ledger,
+            registry=self.registry,
+            now=lambda: NOW,
+        )
         port = self.server.start()
         self.channel = self.connect(port, credentials)
         return self
 
-    def connect(self, port, credentials=None):
-        target = f"localhost:{port}"
-        return grpc.secure_channel(target, credentials) if credentials else grpc.insecure_channel(target)
+    def connect(self, port, credentials=None, *, alone=False):
+        """A channel; `alone` gives it a connection that it shares with no other."""
+        target, options = f"localhost:{port}", [("grpc.use_local_subchannel_pool", int(alone))]
+        if credentials:
+            return grpc.secure_channel(target, credentials, options)
+        return grpc.insecure_channel(target, options)
 
     @property
     def stub(self):

@@ -22,7 +22,7 @@ def main(state_url: str, bus_url: str, address: str) -> None:
     def build() -> ProducerServer:
         store = open_state_store(state_url)
         settings = ProducerSettings(listeners=(Listener(address=address),), share_port=True)
-        return serve(settings, store.configuration, open_event_bus(bus_url), registry=registry)
+        return serve(settings, store.configuration, open_event_bus(bus_url), ledger=store.ledger, registry=registry)
 
     finished = run_worker(build, lambda port: print(f"ready {port}", flush=True))
     accepted = registry.get_sample_value("opentrail_producer_events_accepted_total") or 0

@@ -8,6 +8,7 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 
+from opentrail_producer.generated import producer_pb2_grpc
 from opentrail_producer.server import SERVICE_NAME
 from opentrail_producer.settings import ProducerSettings
 from tests.integration.producer.calls import refused, wait_for
@@ -25,7 +26,7 @@ def test_health_and_reflection_answer_without_credentials(service):
 
 
 def test_health_answers_while_all_threads_wait_for_the_bus(start):
-    service = start(threads=2, max_streams=1)
+    service = start(threads=2, max_streams=1, max_concurrent_calls=32)
     memory = service.bus.memory
     memory.hold = True
     request = Request(events=[record(1)])
@@ -39,19 +40,31 @@ def test_health_answers_while_all_threads_wait_for_the_bus(start):
     assert all(len(call.result().results) == 1 for call in calls)
 
 
-def test_too_many_calls_at_once_are_sent_away(start):
-    service = start(threads=2, max_streams=1, max_concurrent_calls=3)
+def test_too_many_calls_at_once_are_sent_away_and_one_connection_cannot_take_all_places(start):
+    service = start(threads=4, max_streams=1, max_concurrent_calls=4)
     memory = service.bus.memory
     memory.hold = True
     request = Request(events=[record(1)])
-    calls = [service.stub.PublishEvents.future(request, metadata=bearer(TOKEN), timeout=20) for _ in range(4)]
+
+    def call(channel):
+        stub = producer_pb2_grpc.ProducerStub(channel)
+        return stub.PublishEvents.future(request, metadata=bearer(TOKEN), timeout=20)
+
+    first = [call(service.channel) for _ in range(6)]
+    assert wait_for(lambda: len(memory.held) == 1), "the other five wait at the client's side"
+    more = [service.connect(service.server.ports[0], alone=True) for _ in range(4)]
+    calls = [call(channel) for channel in more]
     assert wait_for(lambda: any(call.done() for call in calls))
     (sent_away,) = [call for call in calls if call.done()]
     assert sent_away.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert wait_for(lambda: len(memory.held) == 4)
     memory.hold = False
-    for future in memory.held:
+    for future in list(memory.held):
         future.set_result(None)
+    assert [call.code() for call in first] == [grpc.StatusCode.OK] * 6
     assert sum(call.code() is grpc.StatusCode.OK for call in calls) == 3
+    for channel in more:
+        channel.close()
 
 
 def test_draining_finishes_what_is_under_way_and_takes_nothing_new(service):

@@ -5,7 +5,7 @@ import threading
 import grpc
 
 from tests.integration.producer.calls import refused, wait_for
-from tests.integration.producer_service import TOKEN, Request, bearer, results
+from tests.integration.producer_service import OTHERS_TOKEN, TOKEN, Request, bearer, results
 from tests.unit.producer.fakes import REGION, record
 
 
@@ -39,22 +39,47 @@ def test_a_bad_request_ends_a_stream_after_the_answers_before(service):
 
 
 def test_streams_leave_threads_for_other_calls(start):
-    service = start(threads=3, max_streams=2)
+    service = start(threads=5, max_streams=4)
     gate = threading.Event()
 
     def requests():
-        yield Request(events=[record(1)])
+        yield Request(events=[record(1, recipientAccountId=None)])
         gate.wait(20)
 
-    streams = [service.stub.StreamEvents(requests(), metadata=bearer(TOKEN), timeout=30) for _ in range(2)]
-    for stream in streams:
-        next(stream)
+    def stream(token):
+        return service.stub.StreamEvents(requests(), metadata=bearer(token), timeout=30)
+
+    streams = [stream(token) for token in (TOKEN, TOKEN, OTHERS_TOKEN, OTHERS_TOKEN)]
+    for opened in streams:
+        next(opened)
     with refused(grpc.StatusCode.RESOURCE_EXHAUSTED) as expected:
-        next(service.stub.StreamEvents(requests(), metadata=bearer(TOKEN), timeout=10))
+        next(stream(TOKEN))
     assert expected.delay == 1.0
     service.send([record(1)])
     streams[0].cancel()
-    assert wait_for(lambda: len(service.server._servicer._streams) == 1), "a cancelled stream frees its place"
+    assert wait_for(lambda: len(service.server._servicer._streams) == 3), "a cancelled stream frees its place"
     gate.set()
-    assert list(streams[1]) == []
+    assert [list(opened) for opened in streams[1:]] == [[]] * 3
     assert wait_for(lambda: not service.server._servicer._streams)
+
+
+def test_one_account_cannot_take_all_streams(start):
+    service = start(threads=5, max_streams=4)
+    gate = threading.Event()
+
+    def requests():
+        yield Request(events=[record(1, recipientAccountId=None)])
+        gate.wait(20)
+
+    def stream(token):
+        return service.stub.StreamEvents(requests(), metadata=bearer(token), timeout=30)
+
+    opened = [stream(TOKEN), stream(TOKEN)]
+    for one in opened:
+        next(one)
+    for _ in range(5):
+        with refused(grpc.StatusCode.RESOURCE_EXHAUSTED):
+            next(stream(TOKEN))
+    assert len(next(stream(OTHERS_TOKEN)).results) == 1
+    gate.set()
+    assert [list(one) for one in opened] == [[], []]

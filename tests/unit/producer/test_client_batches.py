@@ -4,6 +4,8 @@ import threading
 from concurrent.futures import Future
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from opentrail_producer.client_batches import BatchQueue, Event, QueueClosed, QueueFull
 
@@ -151,3 +153,51 @@ def test_who_waits_for_room_is_told_when_the_queue_closes(clock):
     queue.close()
     waiting.join(10)
     assert told == [True]
+
+
+def test_a_number_that_is_given_begins_a_batch_of_its_own_unless_it_follows(clock):
+    queue = queue_of(clock, batch_events=10)
+    for record, number in ((b"a", None), (b"b", 1), (b"c", 5), (b"d", None), (b"e", 3)):
+        queue.put("eu-west-1", Event(record, Future()), 0, number)
+    queue.close()
+    cut = [queue.next_batch() for _ in range(3)]
+    assert [(batch.first, records(batch)) for batch in cut] == [(0, [b"a", b"b"]), (5, [b"c", b"d"]), (3, [b"e"])]
+    assert queue.next_batch() is None
+
+
+def test_an_event_that_found_no_room_used_no_number(clock):
+    queue = queue_of(clock, batch_events=1, queue_events=1)
+    put(queue, b"a")
+    with pytest.raises(QueueFull):
+        put(queue, b"b")
+    queue.done(queue.next_batch())
+    put(queue, b"c")
+    batch = queue.next_batch()
+    assert (batch.first, records(batch)) == (1, [b"c"])
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(["eu-west-1", "us-east-1"]), st.integers(1, 60)), min_size=1, max_size=40),
+    st.integers(1, 7),
+    st.integers(1, 100),
+    st.data(),
+)
+def test_numbers_depend_on_the_order_of_the_events_only(shapes, batch_events, batch_bytes, data):
+    queue = queue_of(Clock(), batch_events=batch_events, batch_bytes=batch_bytes, queue_events=100, queue_bytes=10_000)
+    sent: dict[str, list[bytes]] = {}
+    numbered: dict[str, dict[int, bytes]] = {}
+
+    def take() -> None:
+        batch = queue.next_batch()
+        numbered.setdefault(batch.region, {}).update(enumerate(records(batch), batch.first))
+
+    for position, (region, length) in enumerate(shapes):
+        record = b"%d" % position + b"x" * length
+        put(queue, record, region=region)
+        sent.setdefault(region, []).append(record)
+        while queue._ready_region() is not None and data.draw(st.booleans()):
+            take()
+    queue.close()
+    while any(waiting.waiting for waiting in queue._regions.values()):
+        take()
+    assert numbered == {region: dict(enumerate(events)) for region, events in sent.items()}

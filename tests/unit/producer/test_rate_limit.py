@@ -4,8 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from opentrail.trails.configuration import Change, Kind
-from opentrail_backends.state.port import StateError
+from opentrail.trails.configuration import Change, Configuration, Kind
 from opentrail_producer.account_rates import AccountRates
 from opentrail_producer.rate_limit import LONGEST_DELAY, Rate, RateLimit
 from opentrail_producer.settings import RateLimits
@@ -106,49 +105,12 @@ def test_over_any_time_an_account_gets_its_burst_its_rate_and_one_request_more_a
         assert taken_bytes <= size * allowed + 5000 + 1e-6
 
 
-class Changing:
-    """A store whose changes are accounts."""
-
-    def __init__(self):
-        self.changes = []
-        self.asked = []
-        self.failure = None
-
-    def set(self, **limits):
-        revision = len(self.changes) + 1
-        self.changes.append(Change(revision, revision * 10, Kind.ACCOUNT, ACCOUNT, limits))
-
-    def changes_after(self, revision):
-        self.asked.append(revision)
-        if self.failure:
-            raise self.failure
-        return self.changes[revision:]
-
-
-@pytest.fixture
-def configured():
-    return Changing()
-
-
-def test_limits_come_from_the_newest_configuration_or_the_default(configured, clock):
-    rates = AccountRates(configured, RateLimits(events_per_second=10, bytes_per_second=20, share=0.5), clock, 5)
+def test_limits_come_from_the_newest_configuration_or_the_default():
+    known = Configuration()
+    rates = AccountRates(lambda: known, RateLimits(events_per_second=10, bytes_per_second=20, share=0.5))
     assert rates.rate_of(ACCOUNT) == Rate(5, 10)
-    configured.set(events_per_second=100)
-    assert rates.rate_of(ACCOUNT) == Rate(5, 10), "not read again yet"
-    clock.seconds += 5
+    known = known.after(Change(1, 10, Kind.ACCOUNT, ACCOUNT, {"events_per_second": 100}))
     assert rates.rate_of(ACCOUNT) == Rate(50, 10)
-    configured.set(events_per_second=0, bytes_per_second=2)
-    clock.seconds += 5
+    known = known.after(Change(2, 20, Kind.ACCOUNT, ACCOUNT, {"events_per_second": 0, "bytes_per_second": 2}))
     assert rates.rate_of(ACCOUNT) == Rate(0, 1)
-    assert configured.asked == [0, 0, 1]
-
-
-def test_known_limits_stay_in_force_while_the_store_is_down(configured, clock):
-    rates = AccountRates(configured, RateLimits(), clock, 5)
-    configured.set(events_per_second=7, bytes_per_second=8)
-    assert rates.rate_of(ACCOUNT) == Rate(7, 8)
-    configured.failure = StateError("down")
-    clock.seconds += 5
-    assert rates.rate_of(ACCOUNT) == Rate(7, 8)
-    assert rates.rate_of(ACCOUNT) == Rate(7, 8)
-    assert len(configured.asked) == 2, "a store that is down is asked no oftener"
+    assert rates.rate_of("444455556666") == Rate(5, 10)
