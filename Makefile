@@ -15,7 +15,7 @@ FIND_PYTHON = for name in python3.13 python3.12 python3.11 python3; do \
 
 .PHONY: help
 help: ## list these goals
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
 
 .PHONY: demo
 demo: $(VENV)/.runtime ## the whole way on generated records: ingest, deliver, validate, tamper, see it caught
@@ -47,6 +47,13 @@ proto: $(VENV)/.dev ## make the gRPC code from proto/ anew
 soak: $(VENV)/.dev ## the long form of the tests: full crash matrix, many more random examples (hours)
 	@$(PY) -m tests.servers get
 	@OPENTRAIL_TEST_SOAK=1 $(PY) -m pytest -n $(WORKERS) --dist worksteal --timeout 7200 $(PYTEST)
+
+.PHONY: soak-kills
+MINUTES ?= 30
+KILLS ?= 200
+soak-kills: $(VENV)/.dev ## of `make soak` only this: services killed 200 times in 30 minutes (MINUTES=, KILLS=, SEED=)
+	@$(PY) -m tests.servers get
+	@$(PY) -m tests.soak --minutes $(MINUTES) --kills $(KILLS) $(if $(SEED),--seed $(SEED))
 
 # Universal locks: for every platform and Python that pyproject.toml allows. `make lock UPGRADE=--upgrade` for newer versions.
 COMPILE = uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header $(UPGRADE)
