@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import secrets
 import sys
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 
 from opentrail_cli.composition import BACKEND_ERRORS, Parts
 from opentrail_cli.errors import CommandFailed
-from opentrail_cli.options import ConfigOption, DataDirectoryOption, JsonOption
-from opentrail_cli.settings import Settings, read_settings
+from opentrail_cli.opening import local_parts, opened_settings, print_json
+from opentrail_cli.operator_commands import operator_app
+from opentrail_cli.options import ConfigOption, DataDirectoryOption
 from opentrail_cli.terminal import configure_logs, notices, output
 
 # Commands import what they run when they run: `--help` and `validate-logs` need no gRPC and no database.
@@ -29,6 +29,7 @@ app = typer.Typer(
 )
 keys_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, context_settings=_WIDTH)
 token_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, context_settings=_WIDTH)
+app.add_typer(operator_app)
 app.add_typer(keys_app, name="keys", help="Public keys that auditors need.")
 app.add_typer(token_app, name="token", help="Tokens of those who send events.")
 
@@ -95,7 +96,7 @@ def up(
     """Run everything in one process, with all data in one directory."""
     from opentrail_cli.up import run_everything  # noqa: PLC0415
 
-    run_everything(_settings(config, data_directory=data_directory, declared=declared), account)
+    run_everything(opened_settings(config, data_directory=data_directory, declared=declared), account)
 
 
 @app.command(epilog="Example: OPENTRAIL_EVENT_BUS=kafka://kafka:9092 opentrail serve producer")
@@ -106,7 +107,7 @@ def serve(
     """Run one service, for a cluster."""
     from opentrail_cli.up import run_services  # noqa: PLC0415
 
-    run_services(_settings(config), (service,))
+    run_services(opened_settings(config), (service,))
 
 
 @app.command(
@@ -131,20 +132,26 @@ def ingest(
     add_accounts: Annotated[
         bool, typer.Option("--add-accounts", help="add accounts that are not known yet (only without a token)")
     ] = False,
+    journal: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="makes it safe to repeat the command after an interruption: nothing is doubled"
+        ),
+    ] = None,
     show_all: Annotated[bool, typer.Option("--all", help="list every record that was not accepted")] = False,
 ) -> None:
     """Send CloudTrail records from .json, .json.gz, .jsonl and .jsonl.gz files. Exit code 1 if any is not accepted."""
     from opentrail_cli.ingest_command import ingest as run  # noqa: PLC0415
     from opentrail_cli.local_tokens import LocalTokens, read_token  # noqa: PLC0415
 
-    settings = _settings(config, data_directory=data_directory)
+    settings = opened_settings(config, data_directory=data_directory)
     target, given = producer or settings.producer_address, read_token(token, token_file)
     if given is not None:
-        clean = run(files, target, lambda _account: given, certificate_authority, show_all=show_all)
+        clean = run(files, target, lambda _account: given, certificate_authority, journal=journal, show_all=show_all)
         raise typer.Exit(0 if clean else 1)
-    with _local_parts(settings) as parts:
+    with local_parts(settings) as parts:
         tokens = LocalTokens(parts, add_accounts=add_accounts)
-        clean = run(files, target, tokens.token_for, certificate_authority, show_all=show_all)
+        clean = run(files, target, tokens.token_for, certificate_authority, journal=journal, show_all=show_all)
     for account_id in tokens.added:
         output().print(f"Account {account_id} was added, with a trail that wants everything.")
     raise typer.Exit(0 if clean else 1)
@@ -163,7 +170,7 @@ def apply(
     from opentrail_cli.services import make_buckets  # noqa: PLC0415
     from opentrail_cli.up import apply_file, print_credentials  # noqa: PLC0415
 
-    with Parts(_settings(config, data_directory=data_directory)) as parts:
+    with Parts(opened_settings(config, data_directory=data_directory)) as parts:
         applied = apply_file(parts, file, prune=prune)
         make_buckets(parts)
     for change in applied.changes:
@@ -173,21 +180,6 @@ def apply(
     if not applied.changes:
         output().print("Nothing to change.")
     print_credentials(output(), applied.new_tokens, applied.new_access_keys)
-
-
-@app.command(short_help="Show lag, windows, digest chains.")
-def status(
-    config: ConfigOption = None, data_directory: DataDirectoryOption = None, as_json: JsonOption = False
-) -> None:
-    """Show how far delivery is behind, its windows, and the digest chains."""
-    from opentrail_cli.status import print_status, read_status  # noqa: PLC0415
-
-    with _local_parts(_settings(config, data_directory=data_directory)) as parts:
-        read = read_status(parts.event_bus, parts.state)
-    if as_json:
-        _print_json(read)
-    else:
-        print_status(read, output())
 
 
 @app.command("cat", short_help="Print log files and digests.")
@@ -201,7 +193,7 @@ def cat(
     """Print log files and digests, decrypted and uncompressed."""
     from opentrail_cli.reading import read_object  # noqa: PLC0415
 
-    with _local_parts(_settings(config, data_directory=data_directory)) as parts:
+    with local_parts(opened_settings(config, data_directory=data_directory)) as parts:
         for name in names:
             sys.stdout.buffer.write(read_object(parts, name) + b"\n")
 
@@ -215,9 +207,9 @@ def keys_export(
     """Print the public keys, for an auditor to pin: `validate-logs --public-keys FILE`."""
     from opentrail_cli.reading import export_public_keys  # noqa: PLC0415
 
-    settings = _settings(config, data_directory=data_directory)
-    with _local_parts(settings) as parts:
-        _print_json(export_public_keys(parts.state, settings.regions if region is None else (region,)))
+    settings = opened_settings(config, data_directory=data_directory)
+    with local_parts(settings) as parts:
+        print_json(export_public_keys(parts.state, settings.regions if region is None else (region,)))
 
 
 @token_app.command("create")
@@ -232,7 +224,7 @@ def token_create(
     from opentrail_cli.apply import newest_configuration  # noqa: PLC0415
     from opentrail_cli.credentials import token_hash  # noqa: PLC0415
 
-    with _local_parts(_settings(config, data_directory=data_directory)) as parts:
+    with local_parts(opened_settings(config, data_directory=data_directory)) as parts:
         store = parts.state.configuration
         if account not in newest_configuration(store).accounts:
             raise CommandFailed(f"There is no account {account}; declare it first: opentrail apply FILE.")
@@ -253,23 +245,3 @@ def validate_logs(context: typer.Context) -> None:
     from opentrail_validator.command import main as validate  # noqa: PLC0415
 
     raise typer.Exit(validate(context.args))
-
-
-def _settings(config: Path | None, **given: Any) -> Settings:
-    settings = read_settings(config, **given)
-    configure_logs(settings.log_format, settings.log_level)
-    return settings
-
-
-def _local_parts(settings: Settings) -> Parts:
-    """Parts that must be there already: a command that only looks makes no empty installation."""
-    if not settings.state and not settings.data_directory.is_dir():
-        raise CommandFailed(
-            f"There is nothing in {settings.data_directory}: start `opentrail up` there first, or name the place "
-            "with --data-directory or --config."
-        )
-    return Parts(settings)
-
-
-def _print_json(value: Any) -> None:
-    typer.echo(json.dumps(value, indent=2))

@@ -18,6 +18,7 @@ from opentrail_backends.object_store.port import PutOptions
 from opentrail_backends.state import open_state_store
 from opentrail_backends.state.port import PublicKey, StateStore
 from opentrail_cli import main as command_line
+from opentrail_cli import opening
 from opentrail_cli.credentials import secret_key_at
 from opentrail_cli.demo import _empty
 from opentrail_cli.demo_evidence import changed_byte
@@ -49,7 +50,7 @@ def data(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def run(data: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
-    monkeypatch.setattr(command_line, "configure_logs", lambda *_: None)
+    monkeypatch.setattr(opening, "configure_logs", lambda *_: None)
 
     def call(*arguments: str, code: int = 0) -> str:
         result = CliRunner().invoke(app, [*arguments, "--data-directory", str(data)])
@@ -76,7 +77,9 @@ def test_the_readme_shows_the_help_as_it_is() -> None:
 def test_every_command_explains_itself() -> None:
     group = typer.main.get_command(app)
     names = group.list_commands(None)  # type: ignore[attr-defined,arg-type]
-    assert {"demo", "up", "serve", "ingest", "apply", "status", "keys", "token", "validate-logs"} <= set(names)
+    assert {"demo", "up", "serve", "ingest", "apply", "status", "redrive", "keys", "token", "validate-logs"} <= set(
+        names
+    )
     for name in names:
         result = CliRunner().invoke(app, [name, "--help"])
         assert result.exit_code == 0, name

@@ -1,0 +1,63 @@
+"""The commands of an operator: how things stand, and the way on where something failed (docs/operating.md)."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from opentrail_cli.opening import local_parts, opened_settings, print_json
+from opentrail_cli.options import ConfigOption, DataDirectoryOption, JsonOption
+from opentrail_cli.terminal import output
+
+operator_app = typer.Typer(rich_markup_mode=None)
+
+
+class Kind(StrEnum):
+    """What can be redriven (`opentrail_delivery.redrive.Kept`, which takes long to import)."""
+
+    POISON = "poison"
+    DEAD_LETTERS = "dead-letters"
+    PARKED = "parked"
+
+
+@operator_app.command(short_help="Show lag, spool, clients, digest chains.")
+def status(
+    config: ConfigOption = None, data_directory: DataDirectoryOption = None, as_json: JsonOption = False
+) -> None:
+    """Show how far delivery is behind, what waits in the spool, the clients' numbers, and the digest chains."""
+    from opentrail_cli.status import read_status  # noqa: PLC0415
+    from opentrail_cli.status_tables import print_status  # noqa: PLC0415
+
+    with local_parts(opened_settings(config, data_directory=data_directory)) as parts:
+        read = read_status(parts.event_bus, parts.state)
+    if as_json:
+        print_json(read)
+    else:
+        print_status(read, output())
+
+
+@operator_app.command(
+    short_help="Deliver what the spool holds, each once.", epilog="Example: opentrail redrive --dry-run poison"
+)
+def redrive(
+    kinds: Annotated[
+        list[Kind] | None, typer.Argument(metavar="KIND…", help="poison, dead-letters or parked [default: all]")
+    ] = None,
+    config: ConfigOption = None,
+    data_directory: DataDirectoryOption = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="only say what would be done")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Send poison and dead letters in again and try expired parked files again. Exit code 1 if any message is left."""
+    from opentrail_cli.redrive import print_redrive, run_redrive  # noqa: PLC0415
+    from opentrail_delivery.redrive import Kept  # noqa: PLC0415
+
+    with local_parts(opened_settings(config, data_directory=data_directory)) as parts:
+        result = run_redrive(parts, [Kept(kind) for kind in kinds or ()], dry_run=dry_run)
+    if as_json:
+        print_json(result)
+    else:
+        print_redrive(result, output())
+    raise typer.Exit(1 if result["left"] else 0)
