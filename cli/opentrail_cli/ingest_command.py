@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from opentrail_cli.errors import CommandFailed
-from opentrail_cli.ingest import Ingestion, Summary
+from opentrail_cli.ingest import NOT_CONFIRMED, Ingestion, Summary
+from opentrail_cli.ingest_journal import Journal, open_journal
+from opentrail_cli.record_files import FoundRecord, records_in
 from opentrail_cli.terminal import notices, output
 from opentrail_producer.client import ClientTls, is_reachable
 
@@ -24,19 +27,35 @@ def ingest(
     token_for: Callable[[str | None], str],
     certificate_authority: Path | None,
     *,
+    journal: Path | None,
     show_all: bool,
 ) -> bool:
     """Sends the files' records and prints the summary; True if every record was accepted. Raises CommandFailed."""
     tls = _tls(certificate_authority)
     _check_reachable(target, tls)
-    ingestion = Ingestion(target, token_for, tls=tls)
     console = notices()
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+    with ExitStack() as stack:
+        opened = None if journal is None else stack.enter_context(open_journal(journal, files))
+        ingestion = Ingestion(target, token_for, tls=tls, client_id=None if opened is None else opened.client_id)
+        progress = stack.enter_context(
+            Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+        )
         task = progress.add_task("files", total=len(files))
-        summary = ingestion.send_files(files, lambda _file: progress.advance(task))
+        summary = ingestion.send_files(_records(files, opened), lambda: progress.advance(task))
     _print(output(), summary, len(files), show_all=show_all)
+    if opened is not None and summary.by_code[NOT_CONFIRMED]:
+        output().print("Repeat the same command: what was accepted already is not delivered again.")
     return summary.is_clean
+
+
+def _records(files: Sequence[Path], journal: Journal | None) -> Iterator[tuple[Path, Iterator[FoundRecord]]]:
+    for position, file in enumerate(files):
+        if journal is None:
+            yield file, records_in(file)
+        else:
+            with journal.content(position, file) as content:
+                yield file, records_in(file, content)
 
 
 def _print(console: Console, summary: Summary, files: int, *, show_all: bool) -> None:

@@ -8,8 +8,9 @@ from __future__ import annotations
 import gzip
 import zlib
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple, cast
 
 import msgspec
 
@@ -46,36 +47,41 @@ _log_file = msgspec.json.Decoder(_LogFile | list[msgspec.Raw])
 _peek = msgspec.json.Decoder(_Peek)
 
 
-def records_in(file: Path) -> Iterator[FoundRecord]:
+def records_in(file: Path, content: IO[bytes] | None = None) -> Iterator[FoundRecord]:
     """The file's records in order.
 
     What is no record (a line of a `.jsonl` that is no JSON) is yielded too: the service refuses it and says why.
     Raises UnreadableFile.
+
+    Args:
+        file: its name says how it is read.
+        content: what is read in the file's place.
     """
     if not file.name.endswith(SUFFIXES):
         raise UnreadableFile(f"its name must end with {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}")
     try:
-        texts = _lines(file) if ".jsonl" in file.suffixes[-2:] else _members(file)
-        for position, text in texts:
-            yield _found(file, position, text)
+        with file.open("rb") if content is None else nullcontext(content) as opened:
+            for position, text in _texts(file, opened):
+                yield _found(file, position, text)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise UnreadableFile(f"it is no whole gzip file: {error}") from error
     except OSError as error:
         raise UnreadableFile(error.strerror or str(error)) from error
 
 
-def _lines(file: Path) -> Iterator[tuple[int, bytes]]:
-    with gzip.open(file) if file.suffix == ".gz" else file.open("rb") as lines:
-        for number, line in enumerate(lines, 1):
-            text = line.strip()
-            if text:
-                yield number, text
+def _texts(file: Path, opened: IO[bytes]) -> Iterator[tuple[int, bytes]]:
+    plain = cast("IO[bytes]", gzip.GzipFile(fileobj=opened)) if file.suffix == ".gz" else opened
+    return _lines(plain) if ".jsonl" in file.suffixes[-2:] else _members(plain.read())
 
 
-def _members(file: Path) -> Iterator[tuple[int, bytes]]:
-    content = file.read_bytes()
-    if file.suffix == ".gz":
-        content = gzip.decompress(content)
+def _lines(plain: IO[bytes]) -> Iterator[tuple[int, bytes]]:
+    for number, line in enumerate(plain, 1):
+        text = line.strip()
+        if text:
+            yield number, text
+
+
+def _members(content: bytes) -> Iterator[tuple[int, bytes]]:
     try:
         decoded = _log_file.decode(content)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:

@@ -74,3 +74,11 @@ def test_a_folder_is_no_file(tmp_path: Path) -> None:
     (tmp_path / "a.json").mkdir()
     with pytest.raises(UnreadableFile, match="directory"):
         list(records_in(tmp_path / "a.json"))
+
+
+@pytest.mark.parametrize("name", ["a.json", "a.json.gz", "a.jsonl", "a.jsonl.gz"])
+def test_a_copy_is_read_in_the_files_place(tmp_path: Path, name: str) -> None:
+    file = write(tmp_path / name, b"[" + ODD + b"]" if "jsonl" not in name else ODD)
+    with file.open("rb") as content:
+        copied = list(records_in(tmp_path / "gone" / name, content))
+    assert [found.record for found in copied] == [found.record for found in records_in(file)] == [ODD]
