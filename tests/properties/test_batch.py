@@ -86,8 +86,23 @@ def test_a_batch_survives_the_bus(batch):
     for mine, theirs in zip(batch.groups, read.groups, strict=True):
         assert mine == theirs
         assert events_of(mine) == events_of(theirs)
-    assert peek(pack(batch))[1:] == (batch.count, len(encode_batch(batch)))
+    assert peek(pack(batch)) == (1, batch.count, len(encode_batch(batch)), 0, 13)
     assert pack(read) == pack(batch)
+
+
+@given(batches(), st.integers(1, 2**63 - 1))
+def test_what_is_put_on_the_bus_again_says_when_the_bus_took_it_first(batch, accepted_at):
+    value = pack(batch, accepted_at)
+    assert peek(value) == (2, batch.count, len(encode_batch(batch)), accepted_at, 21)
+    assert unpack(value) == unpack(pack(batch)), "else it is the same"
+    assert pack(batch, 0) == pack(batch)
+
+
+def test_a_time_before_1970_is_malformed():
+    value = bytearray(pack(EventBatch("a", "r", []), 1))
+    value[20] = 0x80
+    with pytest.raises(MalformedBatch, match="1970"):
+        peek(bytes(value))
 
 
 @given(st.binary(max_size=300))
@@ -118,9 +133,9 @@ def test_a_changed_byte_never_raises_anything_else(batch, data):
         assert target is encoded, "a changed byte got through the checksum of the bus value"
 
 
-@given(batches(), st.integers(0, 200))
-def test_a_value_that_was_cut_off_is_malformed(batch, kept):
-    value = pack(batch)
+@given(batches(), st.integers(0, 200), st.sampled_from([0, 1_760_000_000_000]))
+def test_a_value_that_was_cut_off_is_malformed(batch, kept, accepted_at):
+    value = pack(batch, accepted_at)
     with pytest.raises(MalformedBatch):
         unpack(value[: min(kept, len(value) - 1)])
     with pytest.raises(MalformedBatch):
@@ -147,7 +162,7 @@ def test_select_takes_exactly_the_events_asked_for(batch, data):
 
 def test_a_newer_version_stops_its_reader():
     with pytest.raises(NewerFormat):
-        unpack(b"OTEB\x02 whatever comes then")
+        unpack(b"OTEB\x03 whatever comes then")
     with pytest.raises(NewerFormat):
         peek(b"OTEB\xff")
     with pytest.raises(MalformedBatch):

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from opentrail.events.batch import ranges_of
-from opentrail.events.client_numbers import ClientNumbers, bounded, covers, take
+from opentrail.events.client_numbers import MAX_UNSEEN_MS, ClientNumbers, bounded, count_of, covers, take
 
 messages = st.lists(st.sets(st.integers(0, 60), min_size=1, max_size=12), min_size=1, max_size=25)
 
@@ -15,13 +15,16 @@ def numbers_in(ranges):
 
 @given(messages)
 def test_each_number_is_new_exactly_once_whatever_the_order_and_the_splits(sent):
-    known, delivered = ClientNumbers(), set()
+    known, delivered, repeats = ClientNumbers(), set(), 0
     for at, numbers in enumerate(sent):
         taken = take(known, ranges_of(numbers), at)
         assert not taken.unknown
         assert set(numbers_in(taken.repeats)) == numbers & delivered
+        repeats += len(numbers & delivered)
         delivered |= numbers
         known = taken.numbers
+        assert (known.repeats, known.given_up) == (repeats, 0)
+        assert known.missing == known.newest + 1 - len(delivered)
         assert known.newest == max(delivered)
         assert set(numbers_in(known.holes)) == set(range(known.newest)) - delivered
         assert list(known.holes) == ranges_of(numbers_in(known.holes)), "runs rise, apart from each other"
@@ -30,7 +33,7 @@ def test_each_number_is_new_exactly_once_whatever_the_order_and_the_splits(sent)
 
 @given(messages, st.integers(0, 3))
 def test_with_holes_given_up_nothing_is_delivered_twice_and_nothing_vanishes_unseen(sent, max_holes):
-    clients, delivered, dead = {b"c": ClientNumbers()}, set(), set()
+    clients, delivered, dead, given_up = {b"c": ClientNumbers()}, set(), set(), set()
     for at, numbers in enumerate(sent):
         taken = take(clients[b"c"], ranges_of(numbers), at)
         repeats, unknown = set(numbers_in(taken.repeats)), set(numbers_in(taken.unknown))
@@ -39,7 +42,12 @@ def test_with_holes_given_up_nothing_is_delivered_twice_and_nothing_vanishes_uns
         assert not new & delivered
         delivered |= new
         dead |= unknown
-        clients = bounded({b"c": taken.numbers}, max_holes=max_holes)
+        assert unknown & given_up == unknown - delivered, "what was given up tells which dead letters are new"
+        clients, gone = bounded({b"c": taken.numbers}, max_holes=max_holes)
+        now_given_up = set(numbers_in(gone.get(b"c", ())))
+        assert now_given_up == set(numbers_in(taken.numbers.holes)) - set(numbers_in(clients[b"c"].holes))
+        given_up |= now_given_up
+        assert clients[b"c"].given_up == len(given_up)
         assert len(clients[b"c"].holes) <= max_holes
     assert delivered | dead >= set().union(*sent)
 
@@ -51,7 +59,7 @@ def test_the_least_recently_seen_client_is_forgotten_first(seen, max_clients):
     for client, at in seen:
         client_id = bytes([client])
         clients[client_id] = take(clients.get(client_id, ClientNumbers()), [(0, 0)], at).numbers
-    kept = bounded(clients, max_clients=max_clients)
+    kept = bounded(clients, max_clients=max_clients).clients
     assert len(kept) == min(len(clients), max_clients)
     forgotten = [clients[c].seen_at for c in clients if c not in kept]
     assert not forgotten or max(forgotten) <= min(n.seen_at for n in kept.values())
@@ -62,10 +70,24 @@ def test_holes_are_given_up_by_the_client_that_was_seen_least_recently():
         b"old": ClientNumbers(9, ((0, 0), (2, 3)), seen_at=1),
         b"new": ClientNumbers(9, ((0, 0), (5, 5)), seen_at=2),
     }
-    kept = bounded(clients, max_holes=3)
-    assert kept[b"old"] == ClientNumbers(9, ((2, 3),), floor=1, seen_at=1)
+    kept, given_up = bounded(clients, max_holes=3)
+    assert kept[b"old"] == ClientNumbers(9, ((2, 3),), floor=1, seen_at=1, given_up=1)
     assert kept[b"new"] == clients[b"new"]
-    assert bounded(clients, max_holes=4) == clients
+    assert given_up == {b"old": ((0, 0),)}
+    assert bounded(clients, max_holes=4) == (clients, {})
+    assert bounded(clients, max_holes=1).given_up == {b"old": ((0, 0), (2, 3)), b"new": ((0, 0),)}
+
+
+def test_a_client_that_was_not_seen_for_as_long_as_the_bus_keeps_messages_is_forgotten():
+    clients = {b"old": ClientNumbers(9, seen_at=1_000), b"new": ClientNumbers(3, seen_at=1_000 + MAX_UNSEEN_MS)}
+    assert bounded(clients).clients == clients
+    later = {**clients, b"new": ClientNumbers(3, seen_at=1_001 + MAX_UNSEEN_MS)}
+    assert bounded(later).clients.keys() == {b"new"}
+    assert bounded({}) == ({}, {})
+
+
+def test_count_of():
+    assert [count_of(ranges) for ranges in ([], [(4, 4)], [(1, 2), (5, 7)])] == [0, 1, 5]
 
 
 def test_covers():

@@ -34,8 +34,9 @@ __all__ = [
     "times_of",
 ]
 
-FORMAT_VERSION = 1
-"""Version of the layout below. A reader that meets a newer one stops: that is not poison (design, step 2)."""
+FORMAT_VERSION = 2
+"""Newest version of a message that this release reads. A reader that meets a newer one stops: that is not poison
+(design, step 2). Version 2 adds to the header when the bus took the events first; their layout is that of version 1."""
 
 
 class MalformedBatch(ValueError):

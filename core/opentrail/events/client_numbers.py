@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 Ranges = Sequence[tuple[int, int]]
 """First and last of runs of numbers, rising, apart from each other."""
@@ -17,6 +18,8 @@ MAX_CLIENTS = 1_000
 """Clients that are remembered per account and region."""
 MAX_HOLES = 10_000
 """Holes that are remembered per account and region, over all its clients."""
+MAX_UNSEEN_MS = 35 * 24 * 3600 * 1000
+"""How long a client is remembered, by the bus's append times: as long as the bus keeps its messages."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +42,7 @@ class ClientNumbers:
     @property
     def missing(self) -> int:
         """How many numbers have not come: events that the client lost, or will send again."""
-        return sum(last - first + 1 for first, last in self.holes)
+        return count_of(self.holes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,29 +74,60 @@ def take(known: ClientNumbers, ranges: Ranges, seen_at: int) -> Taken:
             if first > newest + 1:
                 holes.append((newest + 1, first - 1))
             newest = last
-    numbers = ClientNumbers(newest, tuple(holes), known.floor, max(known.seen_at, seen_at))
+    numbers = ClientNumbers(
+        newest=newest,
+        holes=tuple(holes),
+        floor=known.floor,
+        seen_at=max(known.seen_at, seen_at),
+        repeats=known.repeats + count_of(repeats),
+        given_up=known.given_up,
+    )
     return Taken(numbers, tuple(repeats), tuple(unknown))
 
 
+class Bounded(NamedTuple):
+    """What is kept of an account's clients."""
+
+    clients: dict[bytes, ClientNumbers]
+    given_up: dict[bytes, Ranges]
+    """Holes that were given up now, by client: what fits them later is not known to be new or a repeat."""
+
+
 def bounded(
-    clients: Mapping[bytes, ClientNumbers], max_clients: int = MAX_CLIENTS, max_holes: int = MAX_HOLES
-) -> dict[bytes, ClientNumbers]:
+    clients: Mapping[bytes, ClientNumbers],
+    max_clients: int = MAX_CLIENTS,
+    max_holes: int = MAX_HOLES,
+    max_unseen_ms: int = MAX_UNSEEN_MS,
+) -> Bounded:
     """An account's clients within the bounds: the least recently seen goes first, by append time, never by a clock.
 
-    A client over `max_clients` is forgotten; holes over `max_holes` are given up, oldest first, client by client.
+    A client over `max_clients`, or not seen for `max_unseen_ms` before the account's newest message, is forgotten.
+    Holes over `max_holes` are given up, oldest first, client by client.
     """
     by_age = sorted(clients, key=lambda client_id: (clients[client_id].seen_at, client_id))
-    kept = {client_id: clients[client_id] for client_id in by_age[max(len(by_age) - max_clients, 0) :]}
+    oldest = max((numbers.seen_at for numbers in clients.values()), default=0) - max_unseen_ms
+    kept = {
+        client_id: clients[client_id]
+        for client_id in by_age[max(len(by_age) - max_clients, 0) :]
+        if clients[client_id].seen_at >= oldest
+    }
+    given_up_holes: dict[bytes, Ranges] = {}
     over = sum(len(numbers.holes) for numbers in kept.values()) - max_holes
     for client_id, numbers in kept.items():
         if over <= 0:
             break
-        given_up = min(over, len(numbers.holes))
-        if given_up:
-            floor = numbers.holes[given_up - 1][1] + 1
-            kept[client_id] = replace(numbers, holes=numbers.holes[given_up:], floor=floor)
-            over -= given_up
-    return kept
+        gone, left = numbers.holes[:over], numbers.holes[over:]
+        if gone:
+            given_up = numbers.given_up + count_of(gone)
+            kept[client_id] = replace(numbers, holes=left, floor=gone[-1][1] + 1, given_up=given_up)
+            given_up_holes[client_id] = gone
+            over -= len(gone)
+    return Bounded(kept, given_up_holes)
+
+
+def count_of(ranges: Ranges) -> int:
+    """How many numbers lie in the ranges."""
+    return sum(last - first + 1 for first, last in ranges)
 
 
 def covers(ranges: Ranges, number: int) -> bool:
