@@ -8,15 +8,43 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from opentrail.events.batch import EventBatch, EventGroup, numbers_of, ranges_of, select
-from opentrail.events.client_numbers import MAX_CLIENTS, ClientNumbers, Ranges, Taken, bounded, covers, take
+from opentrail.events.client_numbers import (
+    MAX_CLIENTS,
+    ClientNumbers,
+    Ranges,
+    Taken,
+    bounded,
+    count_of,
+    covers,
+    take,
+)
 from opentrail_backends.event_bus.port import Message
 
 _ACCOUNTS_KEPT = 1_000
 
 ReadNumbers = Callable[[str], Mapping[bytes, ClientNumbers]]
 """An account's clients as the ledger knows them. Raises StateError."""
+
+
+class DeadLetter(NamedTuple):
+    """A message with events that may be new or not: it goes to the spool."""
+
+    message: Message
+    unknown: Ranges
+    """Their numbers: below a hole that was given up. The message's other numbers are delivered."""
+
+
+class GivenUpHoles(NamedTuple):
+    """Holes of a client that were given up: what fits them later was never delivered before."""
+
+    message: Message
+    """The message that was taken then, so that a redo finds the same."""
+    account_id: str
+    client_id: bytes
+    holes: Ranges
 
 
 @dataclass(slots=True)
@@ -28,34 +56,37 @@ class WindowNumbers:
     changed: dict[tuple[str, bytes], ClientNumbers | None] = field(default_factory=dict)
     repeats: int = 0
     """Events that were delivered before, and dropped."""
-    dead_letters: list[Message] = field(default_factory=list)
-    """Messages with events that may be new or not: below a hole that was given up. They go to the spool."""
+    dead_letters: list[DeadLetter] = field(default_factory=list)
+    given_up: list[GivenUpHoles] = field(default_factory=list)
 
     def without_repeats(self, message: Message, batch: EventBatch) -> EventBatch:
         """The batch without the events that were delivered before. An unnumbered batch passes as it is."""
         if not batch.client_id:
             return batch
         clients = self.accounts.get(batch.account_id)
+        is_first = clients is None
         if clients is None:
             clients = self.accounts[batch.account_id] = dict(self.read(batch.account_id))
         known = clients.get(batch.client_id, ClientNumbers())
         taken = take(known, batch.number_ranges, message.append_time)
         clients[batch.client_id] = taken.numbers
         self.changed[batch.account_id, batch.client_id] = taken.numbers
-        if len(clients) > MAX_CLIENTS or len(taken.numbers.holes) > len(known.holes):
-            self._keep_bounds(batch.account_id, clients)
+        # Clients that were not seen for long are looked for once a window.
+        if is_first or len(clients) > MAX_CLIENTS or len(taken.numbers.holes) > len(known.holes):
+            self._keep_bounds(message, batch.account_id, clients)
         if not taken.repeats and not taken.unknown:
             return batch
-        self.repeats += sum(last - first + 1 for first, last in taken.repeats)
+        self.repeats += count_of(taken.repeats)
         if taken.unknown:
-            self.dead_letters.append(message)
+            self.dead_letters.append(DeadLetter(message, taken.unknown))
         return _only_new(batch, taken)
 
-    def _keep_bounds(self, account_id: str, clients: dict[bytes, ClientNumbers]) -> None:
-        within = bounded(clients)
-        for client_id, numbers in list(clients.items()):
+    def _keep_bounds(self, message: Message, account_id: str, clients: dict[bytes, ClientNumbers]) -> None:
+        within, given_up = bounded(clients)
+        for client_id, numbers in clients.items():
             if within.get(client_id) != numbers:
                 self.changed[account_id, client_id] = within.get(client_id)
+        self.given_up += [GivenUpHoles(message, account_id, client_id, holes) for client_id, holes in given_up.items()]
         clients.clear()
         clients.update(within)
 

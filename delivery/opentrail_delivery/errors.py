@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from opentrail_backends.event_bus.port import Partition
 
 
@@ -27,5 +29,9 @@ class ChainHalted(DeliveryHalted):
         self.reason = reason
 
 
-class ClockHalted(DeliveryHalted):
-    """This worker's clock differs from the state store's by minutes."""
+class ConditionsUnmet(DeliveryHalted):
+    """What delivery stands on does not hold: bus, state store or clock. The process does not start."""
+
+    def __init__(self, sentences: Sequence[str]) -> None:
+        super().__init__("; ".join(sentences))
+        self.sentences = tuple(sentences)

@@ -41,6 +41,10 @@ def name_files(files: Sequence[BuiltFile], region: str, stamp: int) -> list[Inte
             events=file.events,
             oldest_event_time=file.oldest_event_time,
             newest_event_time=file.newest_event_time,
+            trail_arn=file.target.trail_arn,
+            kms_key_id=file.target.kms_key_id,
+            owner=file.target.owner,
+            is_digested=file.target.is_digested,
         )
         for file in files
     ]

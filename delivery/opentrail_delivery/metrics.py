@@ -27,6 +27,33 @@ class DeliveryMetrics:
             "Log files in the spool that wait for their bucket",
             registry=registry,
         )
+        self.parked_bytes = Gauge(
+            "opentrail_delivery_parked_bytes",
+            "Bytes of parked and expired log files in the spool, of all processes",
+            registry=registry,
+        )
+        self.expired_files = Gauge(
+            "opentrail_delivery_expired_files",
+            "Log files in the spool that are not tried any more",
+            registry=registry,
+        )
+        self.damaged_copies = Counter(
+            "opentrail_delivery_damaged_copies",
+            "Parked log files whose copy in the spool cannot be read",
+            registry=registry,
+        )
+        self.reaimed_files = Counter(
+            "opentrail_delivery_reaimed_files", "Parked log files sent to their trail's new target", registry=registry
+        )
+        self.rate_limited = Counter(
+            "opentrail_delivery_rate_limited_files",
+            "Log files held back by our own rate limits: waits, parked",
+            ["how"],
+            registry=registry,
+        )
+        self.spool_full = Gauge(
+            "opentrail_delivery_spool_full", "1 while the spool has no room for parked files", registry=registry
+        )
         self.repeats = Counter(
             "opentrail_delivery_repeats", "Events that their client sent again, dropped", registry=registry
         )
@@ -50,8 +77,21 @@ class DeliveryMetrics:
         )
         self.unmet_conditions = Gauge(
             "opentrail_delivery_unmet_conditions",
-            "Settings of the event bus that delivery stands on and that do not hold",
+            "Conditions of event bus, state store and clock that delivery stands on and that do not hold",
             registry=registry,
+        )
+        self.missing_numbers = Gauge(
+            "opentrail_delivery_missing_numbers",
+            "Numbers of clients that have not come: events that a client lost, or will send again",
+            registry=registry,
+        )
+        self.given_up_numbers = Gauge(
+            "opentrail_delivery_given_up_numbers",
+            "Numbers of clients in holes that were given up",
+            registry=registry,
+        )
+        self.formats = Gauge(
+            "opentrail_delivery_format", "Formats that are switched on: batch, intent", ["kind"], registry=registry
         )
         self.held_bytes = Gauge(
             "opentrail_delivery_held_bytes", "Memory held by windows and puts under way", registry=registry

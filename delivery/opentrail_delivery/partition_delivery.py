@@ -13,31 +13,41 @@ Recovery is the same code: an open intent of the ledger is the plan of the next 
 
 from __future__ import annotations
 
-import threading
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
-from concurrent.futures import Executor, Future
+from collections.abc import Collection, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import NamedTuple
+from typing import Protocol
 
 from opentrail.events.client_numbers import ClientNumbers
 from opentrail.evidence.log_file import Codec
 from opentrail_backends.event_bus.batches import MalformedBatch, NewerFormat, peek
 from opentrail_backends.event_bus.port import EventBusError, EventReader, Message, Partition
-from opentrail_backends.state.port import IntendedFile, Intent, Ledger
-from opentrail_delivery.client_book import ClientBook, WindowNumbers
+from opentrail_backends.state.port import IntendedFile, Intent, Ledger, Parking
+from opentrail_delivery.client_book import ClientBook
 from opentrail_delivery.configuration_feed import ConfigurationFeed
 from opentrail_delivery.errors import PartitionHalted
-from opentrail_delivery.file_names import another_key, file_stamp, name_files
-from opentrail_delivery.intent_body import IntentBody
-from opentrail_delivery.log_file_put import PutResult, PutTools, put_until_done
+from opentrail_delivery.file_names import another_key, name_files
+from opentrail_delivery.log_file_put import PutOutcome, PutResult, PutTools
 from opentrail_delivery.preconditions import check_positions, check_topic
 from opentrail_delivery.settings import DeliverySettings
 from opentrail_delivery.spool import LogFilePut
 from opentrail_delivery.window import Window
-from opentrail_delivery.window_build import BuiltFile, build_files, governing_revisions, read_batches
+from opentrail_delivery.window_close import BuildTools, BuiltWindow, build_window, keep_undeliverable, match_plan
+
+
+class Putter(Protocol):
+    """Who carries out step 4 (`PutSchedule`)."""
+
+    def submit(self, file: LogFilePut, *, redone: bool) -> Future[PutOutcome]:
+        """Puts a file, or parks it, in its own time. `redone`: an earlier owner's put may be under way."""
+        ...
+
+    def abandon(self, futures: Collection[Future[PutOutcome]]) -> None:
+        """Nobody waits for these any more."""
+        ...
 
 
 @dataclass(slots=True)
@@ -45,19 +55,11 @@ class _ClosedWindow:
     """A window whose intent is known to be in the ledger and whose files are being put."""
 
     intent: Intent
+    is_redone: bool
     puts: list[LogFilePut]
-    futures: list[Future[PutResult]]
+    futures: list[Future[PutOutcome]]
     held_bytes: int
     numbers: Mapping[tuple[str, bytes], ClientNumbers | None]
-
-
-class _BuiltWindow(NamedTuple):
-    """What step 3 makes of a window."""
-
-    files: Sequence[BuiltFile]
-    body: IntentBody
-    poison: Sequence[Message]
-    numbers: WindowNumbers
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,7 @@ class DeliveryTools:
     reader: EventReader
     feed: ConfigurationFeed
     codec: Codec
-    putter: Executor
+    putter: Putter
     puts: PutTools
     settings: DeliverySettings
 
@@ -81,7 +83,6 @@ class PartitionDelivery:
         self.partition = partition
         self._tools = tools
         self._metrics = tools.puts.metrics
-        self._stop = threading.Event()
         self._book = ClientBook(partial(tools.ledger.client_numbers, partition.region))
         self._closed: deque[_ClosedWindow] = deque()
         self._topic = check_topic(partition, tools.reader.topic(partition.region), tools.ledger)
@@ -131,36 +132,53 @@ class PartitionDelivery:
         if self._window.has_reached_plan(self.next_offset):
             self._close()
 
-    def close_if_due(self, now: int) -> None:
-        """Closes the open window when its time or size has come, or its plan was read (a close that failed)."""
+    def close_if_due(self, now: int, *, is_caught_up: bool = False) -> None:
+        """Closes the open window when its time or size has come, or its plan was read (a close that failed).
+
+        `is_caught_up`: the bus has nothing more for us, so the window's age counts from its first message's append
+        time: a restart or a hand-over loses no time. While catching up that would make tiny files.
+        """
         settings = self._tools.settings
         if self._window.has_reached_plan(self.next_offset) or self._window.is_due(
-            now, settings.window_seconds, settings.window_bytes
+            now, settings.window_seconds, settings.window_bytes, is_caught_up=is_caught_up
         ):
             self._close()
 
+    def would_be_due(self, now: int) -> bool:
+        """Whether the open window would be closed if the bus had nothing more for us."""
+        settings = self._tools.settings
+        return self._window.is_due(now, settings.window_seconds, settings.window_bytes, is_caught_up=True)
+
     def close_early(self) -> None:
-        """Closes the open window whatever its age: memory is short."""
+        """Closes the open window whatever its age: memory is short, or the process stops."""
         if self._window.plan is None and self._window.messages:
             self._close()
 
     def _close(self) -> None:
         started = time.perf_counter()
-        window = self._window
-        plan = window.plan
-        self._tools.feed.refresh()
-        built = self._build(window)
+        tools, plan = self._tools, self._window.plan
+        tools.feed.refresh()
+        built = build_window(
+            self._window,
+            BuildTools(self.partition, tools.feed, tools.codec, self._book, tools.settings.file_bytes),
+            tools.ledger.now(),
+        )
         intended = (
-            self._match(built.files, plan) if plan else name_files(built.files, self.partition.region, built.body.stamp)
+            match_plan(built.files, plan, self.partition)
+            if plan
+            else name_files(built.files, self.partition.region, built.body.stamp)
         )
         intent = plan or Intent(
-            self._lease.last_intent + 1, window.first_offset, window.end_offset, built.body.to_json(), intended
+            self._lease.last_intent + 1,
+            self._window.first_offset,
+            self._window.end_offset,
+            built.body.to_json(),
+            intended,
         )
-        self._spool(built.poison, "poison")
-        self._spool(built.numbers.dead_letters, "dead-letters")
+        keep_undeliverable(built, self.partition, self._topic.id, tools.puts.spool, self._metrics)
         if plan is None:
             # After a crash past this line the next owner finds the intent, reads these offsets again and goes on at 4.
-            self._lease = self._tools.ledger.write_intent(self._lease, intent)
+            self._lease = tools.ledger.write_intent(self._lease, intent)
         self._metrics.windows.labels("redone" if plan else "new").inc()
         self._metrics.window_seconds.observe(time.perf_counter() - started)
         self._book.accept(built.numbers)
@@ -168,95 +186,36 @@ class PartitionDelivery:
         self._start_puts(intent, built, intended)
         self._window = self._open_window()
 
-    def _build(self, window: Window) -> _BuiltWindow:
-        """The window's files by its plan, or by the configuration as it is known now. Raises PartitionHalted."""
-        tools = self._tools
-        planned = IntentBody.from_json(window.plan.body) if window.plan else None
-        for thoroughly in (False, True):
-            try:
-                batches, poison = read_batches(
-                    window.messages, planned.poison if planned else None, thoroughly=thoroughly
-                )
-                body = planned or IntentBody(
-                    stamp=file_stamp(tools.ledger.now()),
-                    file_bytes=tools.settings.file_bytes,
-                    revisions=governing_revisions(window.messages, tools.feed.history),
-                    poison=[message.offset for message in poison],
-                )
-                numbers = self._book.window()
-                new = [(message, numbers.without_repeats(message, batch)) for message, batch in batches]
-                files = build_files(new, body, tools.feed.history, tools.codec)
-                return _BuiltWindow(files, body, poison, numbers)
-            except NewerFormat as error:
-                raise PartitionHalted(self.partition, str(error)) from None
-            except MalformedBatch as error:
-                # A column that only some selectors read is broken: look for it in all messages, once.
-                if planned or thoroughly:
-                    raise PartitionHalted(self.partition, str(error)) from None
-        raise AssertionError("unreachable")
-
-    def _match(self, files: Sequence[BuiltFile], plan: Intent) -> Sequence[IntendedFile]:
-        """The intent decides: a redo must give the same files, else the partition stops loudly."""
-        intended = {(file.incarnation, file.account_id, file.part): file for file in plan.files}
-        matched = [intended.pop((file.target.incarnation, file.account_id, file.part), None) for file in files]
-        different = [
-            file
-            for file, known in zip(files, matched, strict=True)
-            if known is None or known.sha256 != file.log_file.sha256
-        ]
-        if different or intended:
-            raise PartitionHalted(
-                self.partition,
-                f"redoing intent {plan.number} (offsets {plan.first_offset} to {plan.end_offset - 1}) gives other "
-                f"files than it fixed: {len(different)} differ, {len(intended)} are missing. The bus has other "
-                "messages at these offsets than before, or this release builds them differently",
-            )
-        return [file for file in matched if file is not None]
-
-    def _spool(self, messages: Sequence[Message], why: str) -> None:
-        """What cannot be delivered: the raw bytes are kept before step 5, so that nothing is lost by going on."""
-        if not messages:
-            return
-        if self._tools.puts.spool is None:
-            raise PartitionHalted(
-                self.partition,
-                f"the message at offset {messages[0].offset} cannot be delivered and there is no spool to keep it in: "
-                "set OPENTRAIL_SPOOL",
-            )
-        for message in messages:
-            self._tools.puts.spool.keep(why, self._topic.id, message)
-            self._metrics.spooled.labels(why).inc()
-
     # --- step 4 -----------------------------------------------------------------------------------
 
-    def _start_puts(self, intent: Intent, built: _BuiltWindow, intended: Sequence[IntendedFile]) -> None:
+    def _start_puts(self, intent: Intent, built: BuiltWindow, intended: Sequence[IntendedFile]) -> None:
+        region, number = self.partition
         puts = [
-            LogFilePut(
-                incarnation=known.incarnation,
-                bucket=known.bucket,
-                key=known.object_key,
-                body=file.log_file.body,
-                sha256=known.sha256,
-                kms_key_id=file.target.kms_key_id,
-                trail_arn=file.target.trail_arn,
-            )
+            LogFilePut(region, number, intent.number, known, file.log_file.body)
             for file, known in zip(built.files, intended, strict=True)
         ]
         self._metrics.file_bytes.inc(sum(file.log_file.size for file in built.files))
-        held = sum(len(put.body) for put in puts)
-        self._closed.append(_ClosedWindow(intent, puts, [self._put(put) for put in puts], held, built.numbers.changed))
-
-    def _put(self, put: LogFilePut) -> Future[PutResult]:
-        return self._tools.putter.submit(put_until_done, put, self._tools.puts, self._stop)
+        is_redone = self._window.plan is not None
+        self._closed.append(
+            _ClosedWindow(
+                intent=intent,
+                is_redone=is_redone,
+                puts=puts,
+                futures=[self._tools.putter.submit(put, redone=is_redone) for put in puts],
+                held_bytes=sum(len(put.body) for put in puts),
+                numbers=built.numbers.changed,
+            )
+        )
 
     def _put_again_elsewhere(self, window: _ClosedWindow, index: int) -> None:
         """Another object lies at a file's key: the new key is in the ledger before anything is put there."""
         old = window.puts[index]
-        new_key = another_key(old.key)
-        self._tools.ledger.rename_file(self._lease, window.intent.number, old.key, new_key)
-        put = replace(old, key=new_key)
+        old_key = old.file.object_key
+        new_key = another_key(old_key)
+        self._tools.ledger.rename_file(self._lease, window.intent.number, old_key, new_key)
+        put = replace(old, file=replace(old.file, object_key=new_key))
         window.puts[index] = put
-        window.futures[index] = self._put(put)
+        window.futures[index] = self._tools.putter.submit(put, redone=window.is_redone)
 
     # --- steps 5 and 6 ----------------------------------------------------------------------------
 
@@ -265,7 +224,8 @@ class PartitionDelivery:
         finished = False
         while self._closed and all(future.done() for future in self._closed[0].futures):
             window = self._closed[0]
-            results = [future.result() for future in window.futures]
+            outcomes = [future.result() for future in window.futures]
+            results = [outcome.result for outcome in outcomes]
             if PutResult.STOPPED in results:
                 break
             if PutResult.OTHER_OBJECT in results:
@@ -273,7 +233,11 @@ class PartitionDelivery:
                     if result is PutResult.OTHER_OBJECT:
                         self._put_again_elsewhere(window, index)
                 break
-            parked = [put.key for put, result in zip(window.puts, results, strict=True) if result is PutResult.PARKED]
+            parked: dict[str, Parking] = {
+                put.file.object_key: outcome.parking
+                for put, outcome in zip(window.puts, outcomes, strict=True)
+                if outcome.parking is not None
+            }
             self._lease = self._tools.ledger.deliver(self._lease, window.intent, parked, window.numbers)
             self._closed.popleft()
             self._metrics.files.inc(len(window.intent.files) - len(parked))
@@ -291,8 +255,8 @@ class PartitionDelivery:
         return not self._closed
 
     def abandon(self) -> None:
-        """Lets go: puts under way end soon, nothing more is written; the next owner redoes what was open."""
-        self._stop.set()
+        """Lets go: nothing more is written; the next owner redoes what was open."""
+        self._tools.putter.abandon([future for window in self._closed for future in window.futures])
 
     def _open_window(self) -> Window:
         plan = self._plans.popleft() if self._plans else None

@@ -22,6 +22,7 @@ from opentrail_delivery.partition_delivery import DeliveryTools, PartitionDelive
 _log = structlog.get_logger("opentrail.delivery")
 
 _RETRY_SECONDS = 1.0
+_ASK_SECONDS = 1.0
 _OWN_AGAIN_SECONDS = 60.0
 """Longer than the bus takes to tell a reader that it lost a partition."""
 
@@ -29,10 +30,20 @@ _OWN_AGAIN_SECONDS = 60.0
 class PartitionShare:
     """Our share of the partitions: told by the bus what is ours, and working through it. For one thread only."""
 
-    def __init__(self, reader: EventReader, tools: DeliveryTools, clock: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        reader: EventReader,
+        tools: DeliveryTools,
+        clock: Callable[[], int],
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`clock` is the wall clock in milliseconds, `monotonic` counts seconds."""
         self._reader = reader
         self._tools = tools
         self._clock = clock
+        self._monotonic = monotonic
+        self._read_again_at = 0.0
+        self._ask_again_at: dict[Partition, float] = {}
         self._deliveries: dict[Partition, PartitionDelivery] = {}
         self._retry_at: dict[Partition, float] = {}
         self._halted: set[Partition] = set()
@@ -60,8 +71,13 @@ class PartitionShare:
 
     # One round of work.
 
+    @property
+    def waits(self) -> float:
+        """The seconds for which another round makes no sense: the bus does not answer."""
+        return max(0.0, self._read_again_at - self._monotonic())
+
     def run_once(self) -> None:
-        """Reads, closes what is due, finishes what was put."""
+        """Reads, closes what is due, finishes what was put. Does not wait for longer than the bus's `poll` does."""
         self._retry()
         self._hold_back()
         busy = any(not delivery.is_idle for delivery in self._deliveries.values())
@@ -71,9 +87,16 @@ class PartitionShare:
             delivery = self._deliveries.get(message.partition)
             if delivery is not None:
                 self._guard(message.partition, partial(delivery.add, message, now))
+        with_more = {message.partition for message in messages}
         for partition, delivery in list(self._deliveries.items()):
-            self._guard(partition, partial(delivery.close_if_due, now))
+            caught_up = partition not in with_more and self._is_caught_up(partition, delivery, now)
+            self._guard(partition, partial(delivery.close_if_due, now, is_caught_up=caught_up))
         self.finish()
+
+    def close_all(self) -> None:
+        """Closes the open windows whatever their age: the process stops. What is being redone is left as it is."""
+        for partition, delivery in list(self._deliveries.items()):
+            self._guard(partition, delivery.close_early)
 
     def finish(self) -> None:
         """Steps 5 and 6 where all puts are done."""
@@ -92,16 +115,29 @@ class PartitionShare:
 
     # --- helpers ----------------------------------------------------------------------------------
 
+    def _is_caught_up(self, partition: Partition, delivery: PartitionDelivery, now: int) -> bool:
+        """Whether the bus holds nothing more of a partition: asked only where it decides, once a second."""
+        if not delivery.would_be_due(now) or self._monotonic() < self._ask_again_at.get(partition, 0.0):
+            return False
+        self._ask_again_at[partition] = self._monotonic() + _ASK_SECONDS
+        try:
+            return self._reader.bounds(partition).end <= delivery.next_offset
+        except EventBusError:
+            return False
+
     def _read(self, timeout: float) -> Sequence[Message]:
+        if self._monotonic() < self._read_again_at:
+            return ()
         try:
             return self._reader.poll(timeout)
         except OffsetOutOfRange as error:
             self._forget(error.partition)
             self._park_position(error.partition)
-            self._halt(error.partition, f"{error}: messages were deleted before they were delivered")
+            reason = "messages were deleted before they were delivered. `opentrail settle` tells what is lost"
+            self._halt(error.partition, f"{error}: {reason}")
         except EventBusError as error:
             _log.warning("the bus does not answer", error=str(error))
-            time.sleep(_RETRY_SECONDS)
+            self._read_again_at = self._monotonic() + _RETRY_SECONDS
         return ()
 
     def _own(self, partition: Partition) -> None:
@@ -113,7 +149,7 @@ class PartitionShare:
         except (StateError, EventBusError) as error:
             _log.warning("cannot own the partition yet", partition=partition, error=str(error))
             self._park_position(partition)
-            self._retry_at[partition] = time.monotonic() + _RETRY_SECONDS
+            self._retry_at[partition] = self._monotonic() + _RETRY_SECONDS
         except Exception as error:  # a fault of ours: the other partitions must go on
             _log.exception("partition failed", partition=partition)
             self._park_position(partition)
@@ -143,7 +179,7 @@ class PartitionShare:
             self._tools.puts.metrics.lost_partitions.inc()
             self._forget(partition)
             self._park_position(partition)
-            self._retry_at[partition] = time.monotonic() + _OWN_AGAIN_SECONDS
+            self._retry_at[partition] = self._monotonic() + _OWN_AGAIN_SECONDS
         except (PartitionHalted, IntentOfNewerFormat) as halt:
             self._forget(partition)
             self._park_position(partition)
@@ -153,7 +189,7 @@ class PartitionShare:
             _log.warning("starting again at step 1", partition=partition, error=str(error))
             self._forget(partition)
             self._park_position(partition)
-            self._retry_at[partition] = time.monotonic() + _RETRY_SECONDS
+            self._retry_at[partition] = self._monotonic() + _RETRY_SECONDS
         except Exception as error:  # a fault of ours, or a record that breaks its reader: the others must go on
             _log.exception("partition failed", partition=partition)
             self._forget(partition)
@@ -165,6 +201,7 @@ class PartitionShare:
         if delivery is not None:
             delivery.abandon()
         self._retry_at.pop(partition, None)
+        self._ask_again_at.pop(partition, None)
         if partition in self._halted:
             self._halted.discard(partition)
             self._tools.puts.status.released(_name(partition))
@@ -177,7 +214,7 @@ class PartitionShare:
         self._tools.puts.metrics.halted_partitions.set(len(self._halted))
 
     def _retry(self) -> None:
-        now = time.monotonic()
+        now = self._monotonic()
         for partition in [partition for partition, at in self._retry_at.items() if at <= now]:
             del self._retry_at[partition]
             if partition in self._reader.assigned_to_us():

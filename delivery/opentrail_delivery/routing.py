@@ -22,6 +22,14 @@ class Target(NamedTuple):
     organization_id: str | None
     kms_key_id: str | None
     trail_arn: str
+    owner: str
+    """The account or organization of the trail: whose share of the spool its parked files take."""
+    is_digested: bool
+    """Whether log file validation is on: digests are to name its files."""
+
+    def order(self) -> tuple[tuple[bool, str | int], ...]:
+        """Sorts targets; a window may hold two of one trail that differ in what may be None."""
+        return tuple((value is not None, "" if value is None else value) for value in self)
 
 
 def target_of(trail: Trail) -> Target:
@@ -34,6 +42,8 @@ def target_of(trail: Trail) -> Target:
         trail.organization_id,
         trail.kms_key_id,
         trail.arn,
+        trail.organization_id or trail.account_id,
+        trail.log_file_validation_enabled,
     )
 
 

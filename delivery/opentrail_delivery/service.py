@@ -1,11 +1,10 @@
-"""Delivery as a service: a thread reads and closes windows, one builds and puts digests, one tries parked files."""
+"""Delivery as a service: threads that read and close windows, build and put digests, try parked files, and maintain."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,21 +20,26 @@ from opentrail_delivery.codec import fastest_codec
 from opentrail_delivery.configuration_feed import ConfigurationFeed
 from opentrail_delivery.digest_builder import BuilderTools, DigestBuilder
 from opentrail_delivery.digest_put import DigestPublisher, PublisherTools
-from opentrail_delivery.errors import ClockHalted
 from opentrail_delivery.key_ring import KeyRing
 from opentrail_delivery.log_file_put import PutTools
+from opentrail_delivery.maintenance import FORMATS, Maintenance, MaintenanceTools
 from opentrail_delivery.metrics import DeliveryMetrics
-from opentrail_delivery.parked_files import ParkedFiles
+from opentrail_delivery.parked_files import ParkedFiles, ParkedTools
 from opentrail_delivery.partition_delivery import DeliveryTools
 from opentrail_delivery.partition_share import PartitionShare
+from opentrail_delivery.put_schedule import PutSchedule
+from opentrail_delivery.rate_limits import RateLimits
 from opentrail_delivery.settings import DeliverySettings
 from opentrail_delivery.spool import Spool
+from opentrail_delivery.spool_space import SpoolSpace
 from opentrail_delivery.status import DeliveryStatus
+from opentrail_delivery.threads import DaemonExecutor
 
 _log = structlog.get_logger("opentrail.delivery")
 
 _AGAIN_SECONDS = 1.0
-_CHECK_SECONDS = 3600.0
+_AFTER_STOP_SECONDS = 5.0
+"""How much longer than it was given a stop waits for threads whose last call has no answer."""
 
 
 def _wall_clock() -> int:
@@ -63,50 +67,72 @@ class DeliveryService:
         *,
         clock: Callable[[], int] = _wall_clock,
         metrics: DeliveryMetrics | None = None,
+        formats: Mapping[str, int] = FORMATS,
     ) -> None:
+        """`clock`: milliseconds. `formats`: the newest that this release reads."""
         self.settings = settings
         self.metrics = metrics or DeliveryMetrics()
         self.delivery_status = DeliveryStatus()
         self._ports = ports
+        ledger = ports.state_store.ledger
         self._puts = PutTools(
             store=CheckedStore(ports.object_store),
             spool=ports.spool,
-            health=BucketHealth(settings.park_seconds, settings.parked_retry_seconds),
+            health=BucketHealth(
+                settings.parked_retry_seconds, soon=settings.park_soon_seconds, silent=settings.silent_seconds
+            ),
             metrics=self.metrics,
             status=self.delivery_status,
+            space=SpoolSpace(ledger, settings.spool_bytes),
+            park_soon_seconds=settings.park_soon_seconds,
+            park_seconds=settings.park_seconds,
         )
+        self._limits = RateLimits(settings.trail_bytes_per_second, settings.bucket_requests_per_second)
         self._clock = clock
         self._feed = ConfigurationFeed(ports.state_store.configuration)
-        self._putter = ThreadPoolExecutor(settings.put_threads, thread_name_prefix="put")
-        self._digest_putter = ThreadPoolExecutor(settings.put_threads, thread_name_prefix="put-digest")
+        self._putter = PutSchedule(self._puts, settings.put_threads, self._limits, silent=settings.silent_seconds)
+        self._digest_putter = DaemonExecutor(settings.put_threads, "put-digest")
+        self._parked_putter = DaemonExecutor(settings.parked_threads, "put-parked")
+        self._maintenance = Maintenance(
+            MaintenanceTools(
+                event_bus=ports.event_bus,
+                state_store=ports.state_store,
+                settings=settings,
+                metrics=self.metrics,
+                status=self.delivery_status,
+                clock=clock,
+                formats=formats,
+            )
+        )
         self._stop = threading.Event()
         self._deadline = 0.0
-        self._check_bus_at = 0.0
         self._threads = [
-            threading.Thread(target=self._run_windows, name="delivery-windows"),
-            threading.Thread(target=self._run_digests, name="delivery-digests"),
-            threading.Thread(target=self._run_parked, name="delivery-parked"),
+            threading.Thread(target=self._run_windows, name="delivery-windows", daemon=True),
+            threading.Thread(target=self._run_digests, name="delivery-digests", daemon=True),
+            threading.Thread(target=self._run_parked, name="delivery-parked", daemon=True),
+            threading.Thread(target=self._run_maintenance, name="delivery-maintenance", daemon=True),
         ]
 
     def start(self) -> None:
-        """Checks the clock and starts. Raises ClockHalted, StateError."""
-        drift = abs(self._clock() - self._ports.state_store.ledger.now()) / 1000
-        if drift > self.settings.clock_tolerance_seconds:
-            raise ClockHalted(
-                f"this worker's clock is {drift:.0f} s off the state store's: set both by NTP and start again"
-            )
+        """Checks what delivery stands on and starts. Raises ConditionsUnmet, EventBusError, StateError."""
+        self._maintenance.start()
         for thread in self._threads:
             thread.start()
 
     def stop(self, timeout: float = 30.0) -> None:
-        """Stops in order: what is being put is finished within `timeout` seconds, open windows are left on the bus."""
+        """Stops in order: open windows are closed and put within `timeout` seconds.
+
+        What is not put by then is redone by the next owner, with the same bytes.
+        """
         self._deadline = time.monotonic() + timeout
         self._stop.set()
         for thread in self._threads:
             if thread.ident is not None:
-                thread.join()
-        self._putter.shutdown(wait=False, cancel_futures=True)
-        self._digest_putter.shutdown(wait=False, cancel_futures=True)
+                thread.join(max(0.0, self._deadline - time.monotonic()) + _AFTER_STOP_SECONDS)
+        self._putter.close()
+        self._digest_putter.shutdown()
+        self._parked_putter.shutdown()
+        self._maintenance.stop()
 
     def status(self) -> dict[str, Any]:
         """What stands still and why, and the newest delivery errors by trail."""
@@ -116,6 +142,8 @@ class DeliveryService:
 
     def _run_windows(self) -> None:
         while not self._stop.is_set():
+            if not self._maintenance.wait(_AGAIN_SECONDS):
+                continue
             try:
                 self._read_windows()
             except Exception:
@@ -123,6 +151,7 @@ class DeliveryService:
                 self._stop.wait(_AGAIN_SECONDS)
 
     def _read_windows(self) -> None:
+        """Until the process stops, or a condition is not met: then the partitions are let go."""
         reader = self._ports.event_bus.reader(self.settings.group)
         tools = DeliveryTools(
             ledger=self._ports.state_store.ledger,
@@ -136,18 +165,25 @@ class DeliveryService:
         share = PartitionShare(reader, tools, self._clock)
         try:
             reader.subscribe(share)
-            while not self._stop.is_set():
+            while self._maintenance.may_work and not self._stop.is_set():
                 try:
                     share.run_once()
                 except Exception:
                     _log.exception("a round of reading failed; trying again")
                     self._stop.wait(_AGAIN_SECONDS)
-            while not share.is_idle and time.monotonic() < self._deadline:
-                share.finish()
-                time.sleep(0.01)
+                if share.waits:
+                    self._stop.wait(share.waits)
+            if self._maintenance.may_work:
+                self._finish(share)
         finally:
             share.abandon()
             reader.close()
+
+    def _finish(self, share: PartitionShare) -> None:
+        share.close_all()
+        while not share.is_idle and time.monotonic() < self._deadline:
+            share.finish()
+            time.sleep(0.01)
 
     # --- digests: steps 7 to 10 -------------------------------------------------------------------
 
@@ -176,30 +212,41 @@ class DeliveryService:
                 status=self.delivery_status,
             )
         )
-        self._repeat(min(1.0, self.settings.digest_seconds / 4), builder.run_once, publisher.run_once)
+        period = min(1.0, self.settings.digest_seconds / 4)
+        self._repeat(lambda: period, builder.run_once, publisher.run_once)
+
+    # --- parked files, and the rest ---------------------------------------------------------------
 
     def _run_parked(self) -> None:
-        parked = ParkedFiles(self._ports.state_store.ledger, self._puts)
-        self._repeat(self.settings.parked_retry_seconds, parked.run_once, self._check_bus)
+        parked = ParkedFiles(
+            ParkedTools(
+                ledger=self._ports.state_store.ledger,
+                puts=self._puts,
+                feed=self._feed,
+                executor=self._parked_putter,
+                limits=self._limits,
+                settings=self.settings,
+                stop=self._stop,
+            )
+        )
+        seconds = self.settings.parked_retry_seconds
+        self._repeat(lambda: min(1.0, seconds) if parked.has_more else seconds, parked.run_once)
 
-    def _check_bus(self) -> None:
-        """At start and hourly: what the bus promises by its topics' settings, which somebody may have changed."""
-        if time.monotonic() < self._check_bus_at:
-            return
-        unmet = self._ports.event_bus.unmet_conditions()
-        self.metrics.unmet_conditions.set(len(unmet))
-        for sentence in unmet:
-            _log.error("the event bus does not keep what delivery stands on", condition=sentence)
-        self._check_bus_at = time.monotonic() + _CHECK_SECONDS
-
-    def _repeat(self, seconds: float, *steps: Callable[[], object]) -> None:
-        """Does the steps again and again; what fails waits for the next round."""
+    def _repeat(self, pause: Callable[[], float], *steps: Callable[[], object]) -> None:
+        """Does the steps again and again while all conditions are met; what fails waits for the next round."""
         while not self._stop.is_set():
             for step in steps:
+                if not self._maintenance.may_work:
+                    break
                 try:
                     step()
                 except (StateError, KeyManagementError, EventBusError) as error:
                     _log.warning("digests or parked files wait", error=str(error))
                 except Exception:
                     _log.exception("digests or parked files failed; trying again")
-            self._stop.wait(seconds)
+            self._stop.wait(pause())
+
+    def _run_maintenance(self) -> None:
+        while not self._stop.is_set():
+            self._maintenance.run_once()
+            self._stop.wait(_AGAIN_SECONDS)

@@ -26,10 +26,26 @@ class DeliverySettings:
     """How many closed windows of one partition may wait for their puts."""
     put_threads: int = 16
     """Puts at the same time."""
+    park_soon_seconds: float = 1.0
+    """A file that is refused, throttled or answered by an error again after so long is parked in the spool."""
+    silent_seconds: float = 10.0
+    """A bucket that has taken nothing for so long while a put of ours waits is silent: its files are parked."""
     park_seconds: float = 60.0
-    """Files of a bucket that has taken nothing for so long are parked in the spool."""
+    """A file that was tried for so long is parked, however its bucket fails."""
     parked_retry_seconds: float = 30.0
     """How often a bucket that was given up is tried again."""
+    parked_threads: int = 8
+    """Parked files that are tried at the same time."""
+    parked_expire_seconds: float = 30 * 24 * 3600.0
+    """A parked file whose bucket has failed for so long is not tried any more."""
+    spool_bytes: int = 100 * 1024**3
+    """Parked files take at most so much of the spool; when it is full, partitions of buckets that fail wait."""
+    trail_bytes_per_second: float | None = None
+    """Log files of one trail that this process puts, compressed; None: no limit."""
+    bucket_requests_per_second: float | None = None
+    """Puts of log files of this process to one bucket; None: no limit."""
+    kept_seconds: float = 35 * 24 * 3600.0
+    """How long rows are kept that only tell of the past (CloudTrail: none of them is shown)."""
     digest_seconds: int = 3600
     """A chain gets a digest each time this has passed (CloudTrail: an hour). Shorter only to try things out."""
     key_seconds: int = 30 * 24 * 3600

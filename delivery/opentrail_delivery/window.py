@@ -44,8 +44,13 @@ class Window:
         """Whether everything that the plan asks for has been read."""
         return self.plan is not None and next_offset >= self.plan.end_offset
 
-    def is_due(self, now: int, window_seconds: float, window_bytes: int) -> bool:
-        """Whether an unplanned window is to be closed, by its age (wall clock) or its size."""
+    def is_due(self, now: int, window_seconds: float, window_bytes: int, *, is_caught_up: bool = False) -> bool:
+        """Whether an unplanned window is to be closed, by its age (wall clock) or its size.
+
+        The age counts from when the first message was read; once all that the bus holds was read, from when the bus
+        took it.
+        """
         if self.plan is not None or not self.messages:
             return False
-        return self.record_bytes >= window_bytes or now - self.opened_at >= window_seconds * 1000
+        opened_at = min(self.opened_at, self.messages[0].append_time) if is_caught_up else self.opened_at
+        return self.record_bytes >= window_bytes or now - opened_at >= window_seconds * 1000

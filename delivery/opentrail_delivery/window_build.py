@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from opentrail.events.batch import EventBatch, EventGroup, MalformedBatch, SelectorClass, attributes_of, split
 from opentrail.evidence.log_file import Codec, LogFile, Segment, assemble
 from opentrail.trails.configuration import ConfigurationHistory
-from opentrail_backends.event_bus.batches import unpack
+from opentrail_backends.event_bus.batches import peek, unpack
 from opentrail_backends.event_bus.port import Message
 from opentrail_delivery.intent_body import IntentBody
 from opentrail_delivery.routing import Router, Target
@@ -65,13 +65,21 @@ def read_batches(
 
 
 def governing_revisions(messages: Iterable[Message], history: ConfigurationHistory) -> list[tuple[int, int]]:
-    """The change points of the configuration in a window: the newest revision not after each append time."""
+    """The change points of the configuration in a window: the newest revision not after each message was accepted."""
     points: list[tuple[int, int]] = []
     for message in messages:
-        revision = history.at_time(message.append_time).revision
+        revision = history.at_time(accepted_at(message)).revision
         if not points or points[-1][1] != revision:
             points.append((message.offset, revision))
     return points
+
+
+def accepted_at(message: Message) -> int:
+    """When the bus took a message's events first (ms): its append time, but for one that was put there again."""
+    try:
+        return peek(message.value).accepted_at or message.append_time
+    except MalformedBatch:
+        return message.append_time
 
 
 def build_files(
@@ -150,8 +158,8 @@ class _Run:
 
 def _files_of_account(account_id: str, window: _AccountWindow, file_bytes: int, codec: Codec) -> list[BuiltFile]:
     # Shares that most targets want come first, so that files begin alike and share their hash states.
-    shares = sorted(window.shares.items(), key=lambda item: (-len(item[0]), item[0]))
-    targets = sorted({target for wanted_by, _ in shares for target in wanted_by})
+    shares = sorted(window.shares.items(), key=lambda item: (-len(item[0]), [t.order() for t in item[0]]))
+    targets = sorted({target for wanted_by, _ in shares for target in wanted_by}, key=Target.order)
     sharing = sum(share.size for _, share in shares) >= _SHARING_PAYS_FROM
     segments: dict[int, Segment] = {}
     parts: dict[str, int] = {}

@@ -11,7 +11,7 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
@@ -38,11 +38,14 @@ from opentrail_delivery.digest_put import DigestPublisher, PublisherTools
 from opentrail_delivery.key_ring import KeyRing
 from opentrail_delivery.log_file_put import PutTools
 from opentrail_delivery.metrics import DeliveryMetrics
-from opentrail_delivery.parked_files import ParkedFiles
+from opentrail_delivery.parked_files import ParkedFiles, ParkedTools
 from opentrail_delivery.partition_delivery import DeliveryTools
 from opentrail_delivery.partition_share import PartitionShare
+from opentrail_delivery.put_schedule import PutSchedule
+from opentrail_delivery.rate_limits import RateLimits
 from opentrail_delivery.settings import DeliverySettings
 from opentrail_delivery.spool import Spool
+from opentrail_delivery.spool_space import SpoolSpace
 from opentrail_delivery.status import DeliveryStatus
 
 REGION = "eu-central-1"
@@ -208,16 +211,33 @@ class Worker:
         self.status = DeliveryStatus()
         self.metrics = DeliveryMetrics()
         self.reader = reader(world.bus.reader("opentrail-delivery"))
-        self._putter = ThreadPoolExecutor(world.settings.put_threads)
+        self._digest_putter = ThreadPoolExecutor(world.settings.put_threads)
+        settings = world.settings
         feed = ConfigurationFeed(state.configuration)
         puts = PutTools(
             store=CheckedStore(store or world.store),
             spool=world.spool,
-            health=BucketHealth(world.settings.park_seconds, world.settings.parked_retry_seconds),
+            health=BucketHealth(
+                settings.parked_retry_seconds, soon=settings.park_soon_seconds, silent=settings.silent_seconds
+            ),
             metrics=self.metrics,
             status=self.status,
+            space=SpoolSpace(ledger or state.ledger, settings.spool_bytes),
+            park_soon_seconds=settings.park_soon_seconds,
+            park_seconds=settings.park_seconds,
         )
-        self.parked = ParkedFiles(ledger or state.ledger, puts)
+        limits = RateLimits(settings.trail_bytes_per_second, settings.bucket_requests_per_second)
+        self._putter = PutSchedule(puts, settings.put_threads, limits, silent=settings.silent_seconds)
+        self.parked = ParkedFiles(
+            ParkedTools(
+                ledger=ledger or state.ledger,
+                puts=puts,
+                feed=feed,
+                executor=Inline(),
+                limits=limits,
+                settings=settings,
+            )
+        )
         self.share = PartitionShare(
             self.reader,
             DeliveryTools(
@@ -249,7 +269,7 @@ class Worker:
                 key_ring=keys,
                 store=puts.store,
                 health=puts.health,
-                putter=self._putter,
+                putter=self._digest_putter,
                 metrics=self.metrics,
                 status=self.status,
             )
@@ -284,4 +304,14 @@ class Worker:
         """Stops in order, or dies: what is open stays as it is."""
         self.share.abandon()
         self.reader.close()
-        self._putter.shutdown(wait=True)
+        self._putter.close()
+        self._digest_putter.shutdown(wait=True)
+
+
+class Inline(Executor):
+    """Calls at once, in the caller's thread; a crash in it is the caller's."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        future.set_result(fn(*args, **kwargs))
+        return future

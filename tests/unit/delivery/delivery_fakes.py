@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import random
-from concurrent.futures import Executor, Future
+from concurrent.futures import Future
 from dataclasses import replace
 
 from opentrail.events.batch import EventBatch, SelectorClass, group_of
@@ -13,6 +13,7 @@ from opentrail.trails.trail import Trail
 from opentrail_backends.event_bus.batches import pack
 from opentrail_backends.event_bus.port import Bounds, Message, OffsetOutOfRange, Partition, Topic
 from opentrail_backends.state.port import KnownTopic, Lease, LedgerLost
+from opentrail_delivery.log_file_put import Put, PutOutcome, PutResult
 
 ACCOUNT = "111122223333"
 HERE, THERE = Partition("eu-central-1", 0), Partition("us-east-1", 0)
@@ -29,13 +30,13 @@ TRAIL = Trail(
 )
 
 
-def message(partition: Partition, offset: int, size: int = 500) -> Message:
+def message(partition: Partition, offset: int, size: int = 500, at: int = 1_000) -> Message:
     """A batch of one event that says where it lies; `size` characters of it cannot be compressed away."""
     pad = random.Random(f"{partition}{offset}").randbytes(size).hex()
     text = json.dumps({"eventID": f"{partition.region}/{offset}", "pad": pad}).encode()
     selector_class = SelectorClass("Management", "ec2.amazonaws.com", "Run", "AwsApiCall", False, ())
     batch = EventBatch(ACCOUNT, partition.region, [group_of(selector_class, [text], [len(text)], [0])])
-    return Message(partition, offset, 1_000, pack(batch))
+    return Message(partition, offset, at, pack(batch))
 
 
 class Configurations:
@@ -114,6 +115,7 @@ class Ledger:
         self.intents = {}
         self.written = []
         self.delivered = []
+        self.files = {}
         self._failures = {}
 
     def fail(self, call, error, *, kept=False):
@@ -147,6 +149,7 @@ class Ledger:
     def write_intent(self, lease, intent):
         def work():
             self.intents.setdefault(lease.region, []).append(intent)
+            self.files.setdefault(lease.region, []).extend(intent.files)
             self.written.append((Partition(lease.region, lease.partition), intent.first_offset, intent.end_offset))
             return self._moved(lease, last_intent=intent.number)
 
@@ -169,24 +172,41 @@ class Ledger:
         return replace(lease, **changes)
 
 
-class Putter(Executor):
+class Putter:
     """Puts at once, but those of held regions, which wait for `release`."""
 
-    def __init__(self):
+    def __init__(self, tools):
+        self.tools = tools
         self.held_regions = set()
+        self.redone = []
         self._waiting = []
 
-    def submit(self, work, file, *rest):
+    def submit(self, file, *, redone):
+        put = Put(file, self.tools, redone=redone)
+        self.redone += [file.file.object_key] if redone else []
         future = Future()
-        if any(f"/{region}/" in file.key for region in self.held_regions):
-            self._waiting.append((future, work, file, *rest))
-        else:
-            future.set_result(work(file, *rest))
+        self._waiting.append((future, put))
+        if file.region not in self.held_regions:
+            self._put(future, put)
         return future
 
+    def abandon(self, futures):
+        for future in futures:
+            if not future.done():
+                future.set_result(PutOutcome(PutResult.STOPPED))
+
     def release(self):
-        """Does what waits; the tools of a put that was abandoned meanwhile say that it stopped."""
-        waiting, self._waiting = self._waiting, []
+        """Puts what waits and was not abandoned."""
         self.held_regions.clear()
-        for future, work, *arguments in waiting:
-            future.set_result(work(*arguments))
+        for future, put in self._waiting:
+            if not future.done():
+                self._put(future, put)
+        self._waiting.clear()
+
+    def _put(self, future, put):
+        for _ in range(20):
+            outcome = put.attempt()
+            if isinstance(outcome, PutOutcome):
+                future.set_result(outcome)
+                return
+        raise AssertionError("not put after 20 tries")

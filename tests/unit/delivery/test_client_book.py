@@ -1,9 +1,9 @@
 import pytest
 
 from opentrail.events.batch import EventBatch, SelectorClass, group_of, numbers_of, ranges_of, record_views
-from opentrail.events.client_numbers import MAX_CLIENTS, ClientNumbers
+from opentrail.events.client_numbers import MAX_CLIENTS, MAX_HOLES, MAX_UNSEEN_MS, ClientNumbers
 from opentrail_backends.event_bus.port import Message, Partition
-from opentrail_delivery.client_book import ClientBook
+from opentrail_delivery.client_book import ClientBook, DeadLetter, GivenUpHoles
 
 CLIENT, OTHER = b"c" * 16, b"o" * 16
 CLASSES = [SelectorClass("Management", "ec2.amazonaws.com", name, "AwsApiCall", False, ()) for name in ("A", "B")]
@@ -70,7 +70,7 @@ def test_a_retry_that_is_split_differently_gives_what_is_new(book):
     window.without_repeats(message(), batch(0, 1, 5, 6))
     assert numbers_in(window.without_repeats(message(), batch(1, 2, 3, 6, 7))) == [2, 3, 7]
     assert numbers_in(window.without_repeats(message(), batch(4))) == [4]
-    assert window.changed == {("111122223333", CLIENT): ClientNumbers(7, (), 0, 1)}
+    assert window.changed == {("111122223333", CLIENT): ClientNumbers(7, (), 0, 1, repeats=2)}
 
 
 def test_clients_and_accounts_do_not_touch_each_other(book):
@@ -116,7 +116,7 @@ def test_a_number_below_a_hole_that_was_given_up_is_kept_as_a_dead_letter(book, 
     ledger.known["111122223333", CLIENT] = ClientNumbers(9, ((7, 7),), floor=5, seen_at=1)
     window = book.window()
     assert numbers_in(window.without_repeats(message(3), batch(4, 6, 7, 10))) == [7, 10]
-    assert window.dead_letters == [message(3)]
+    assert window.dead_letters == [DeadLetter(message(3), ((4, 4),))]
     assert window.repeats == 1
 
 
@@ -129,3 +129,26 @@ def test_the_client_seen_least_recently_is_forgotten_in_the_ledger_too(book, led
     assert len(ledger.known) == MAX_CLIENTS
     assert ("111122223333", (0).to_bytes(16)) not in ledger.known
     assert ("111122223333", CLIENT) in ledger.known
+
+
+def test_holes_that_are_given_up_are_told_with_the_message_that_was_taken_then(book, ledger):
+    holes = tuple((2 * n, 2 * n) for n in range(MAX_HOLES))
+    ledger.known["111122223333", OTHER] = ClientNumbers(2 * MAX_HOLES, holes, seen_at=1)
+    window = book.window()
+    window.without_repeats(message(7), batch(1, client=CLIENT))
+    assert window.given_up == [GivenUpHoles(message(7), "111122223333", OTHER, ((0, 0),))]
+    ledger.write(window)
+    assert ledger.known["111122223333", OTHER].given_up == 1
+    assert ledger.known["111122223333", OTHER].floor == 1
+    letter = ClientBook(ledger.read).window()
+    assert numbers_in(letter.without_repeats(message(8), batch(0, 2, client=OTHER))) == [2]
+    assert letter.dead_letters == [DeadLetter(message(8), ((0, 0),))]
+
+
+def test_a_client_that_was_not_seen_for_five_weeks_of_append_time_is_forgotten(book, ledger):
+    ledger.known["111122223333", OTHER] = ClientNumbers(1, seen_at=10)
+    for at, is_known in ((10 + MAX_UNSEEN_MS, True), (11 + MAX_UNSEEN_MS, False)):
+        window = book.window()
+        window.without_repeats(message(at), batch(0, client=CLIENT))
+        ledger.write(window)
+        assert (("111122223333", OTHER) in ledger.known) == is_known
