@@ -6,8 +6,9 @@ It knows nothing of gRPC: any front that has authenticated its caller may use it
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable, Collection, Container, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_EXCEPTION, Future, wait
+from concurrent.futures import Future
 from typing import NamedTuple
 
 from opentrail.events.grouping import group_records
@@ -15,6 +16,7 @@ from opentrail.events.partition import partition_of
 from opentrail.events.record import CheckedRecord, Rejection, RejectionCode, check_records
 from opentrail_backends.event_bus.batches import pack
 from opentrail_backends.event_bus.port import EventBusError, EventPublisher, Partition, Topic
+from opentrail_producer.answers import TRY_AGAIN, NotConfirmed, Outcome, PendingAnswer
 from opentrail_producer.event_ids import numbered_event_id, random_event_id
 from opentrail_producer.metrics import ProducerMetrics
 from opentrail_producer.rate_limit import RateLimit
@@ -29,14 +31,10 @@ GREATEST_NUMBER = 2**63 - 1
 HELD_BACK_SECONDS = 30.0
 """When an account whose share of the spool is used up is asked to come back: a bucket is not mended in a second, and
 what waits for it is put again about twice a minute."""
-TRY_AGAIN = "the event bus did not confirm the batch; send the same batch again"
 REGION_MISMATCH = Rejection(
     RejectionCode.REGION_MISMATCH,
     "The record's awsRegion is another than the request's; numbered events are of one region.",
 )
-
-Outcome = str | Rejection
-"""What became of an event: its `eventID` once the bus has it, or why it was refused."""
 
 
 class InvalidBatch(Exception):
@@ -49,10 +47,6 @@ class Throttled(Exception):
     def __init__(self, message: str, delay: float) -> None:
         super().__init__(message)
         self.delay = delay
-
-
-class NotConfirmed(Exception):
-    """The bus did not confirm the batch; events of it may be there all the same. The message may go to the caller."""
 
 
 class Numbers(NamedTuple):
@@ -93,6 +87,11 @@ class Intake:
         self._metrics = metrics
         self._now = now
         self._clock = clock
+        self._cut_off = threading.Event()
+
+    def cut_off(self) -> None:
+        """Who still waits for the bus is told within a second that it did not confirm: the process is to end."""
+        self._cut_off.set()
 
     def accept(
         self, account_id: str, events: Sequence[bytes], region: str, numbers: Numbers | None = None
@@ -123,7 +122,10 @@ class Intake:
         self._refuse_over_rate(account_id, len(events), size)
         verdicts = self._check(account_id, events, region, numbers, topics)
         confirmations = self._publish(account_id, verdicts, numbers, topics)
-        return PendingAnswer(verdicts, confirmations, started, self._limits, self._metrics, self._clock)
+        timeout = self._limits.publish_timeout
+        return PendingAnswer(
+            verdicts, confirmations, started, timeout, self._metrics, clock=self._clock, cut_off=self._cut_off
+        )
 
     def _topics(self) -> Mapping[str, Topic]:
         try:
@@ -238,59 +240,3 @@ def _messages(verdicts: Sequence[CheckedRecord | Rejection], most_bytes: int) ->
         open_messages.setdefault(region, []).append(position)
         sizes[region] = size
     yield from open_messages.items()
-
-
-class PendingAnswer:
-    """A batch that was published and that the bus has not confirmed yet."""
-
-    def __init__(
-        self,
-        verdicts: Sequence[CheckedRecord | Rejection],
-        confirmations: Sequence[Future[None]],
-        started: float,
-        limits: IntakeLimits,
-        metrics: ProducerMetrics,
-        clock: Callable[[], float],
-    ) -> None:
-        self._verdicts = verdicts
-        self._confirmations = confirmations
-        self._started = started
-        self._limits = limits
-        self._metrics = metrics
-        self._clock = clock
-
-    def wait(self, timeout: float | None = None) -> Sequence[Outcome]:
-        """One outcome for each event, in order, once the bus has all that were accepted.
-
-        Args:
-            timeout: seconds, below the setting's; the caller's own deadline.
-
-        Raises:
-            NotConfirmed: a message failed, or was not confirmed in time.
-        """
-        limit = self._limits.publish_timeout
-        self._await_bus(limit if timeout is None else min(limit, max(timeout, 0.0)))
-        outcomes: list[Outcome] = []
-        rejected: list[str] = []
-        size = 0
-        for verdict in self._verdicts:
-            if isinstance(verdict, Rejection):
-                outcomes.append(verdict)
-                rejected.append(verdict.code)
-            else:
-                outcomes.append(verdict.event_id)
-                size += len(verdict.raw)
-        self._metrics.answered(len(outcomes) - len(rejected), size, rejected, self._clock() - self._started)
-        return outcomes
-
-    def _await_bus(self, timeout: float) -> None:
-        done, late = wait(self._confirmations, timeout, FIRST_EXCEPTION)
-        failures = [error for future in done if (error := future.exception()) is not None]
-        if not failures and not late:
-            return
-        self._metrics.bus_failed()
-        log.warning("%d messages failed, %d were not confirmed in time: %s", len(failures), len(late), failures[:1])
-        for error in failures:
-            if not isinstance(error, EventBusError):
-                raise error
-        raise NotConfirmed(TRY_AGAIN)

@@ -33,6 +33,8 @@ log = logging.getLogger(__name__)
 
 SERVICE_NAME = producer_pb2.DESCRIPTOR.services_by_name["Producer"].full_name
 CLOSING_SECONDS = 5.0
+CUT_OFF_SECONDS = 2.0
+"""How long calls that are cut off have to say so to their clients."""
 
 
 def serve(
@@ -177,6 +179,8 @@ class ProducerServer:
             log.info("the producer has drained: every call under way has its answer")
         else:
             log.warning("calls were still under way after %g s and are cut off; their clients send again", seconds)
+            self._servicer.cut_off()
+            self._servicer.wait_until_idle(CUT_OFF_SECONDS)
         self._server.stop(grace=None)  # cuts off what is left: health watches, and calls that took too long
         self._threads.shutdown(wait=False)
         self._health_threads.shutdown(wait=False)

@@ -13,11 +13,12 @@ import grpc
 from opentrail.events.record import Rejection, RejectionCode
 from opentrail_backends.event_bus.port import EventBusError
 from opentrail_backends.state.port import StateError
+from opentrail_producer.answers import NotConfirmed, Outcome, PendingAnswer
 from opentrail_producer.authentication import Authentication, Unauthenticated
 from opentrail_producer.error_details import DETAILS_TRAILER, pack_retry_delay
 from opentrail_producer.generated import producer_pb2, producer_pb2_grpc
 from opentrail_producer.generated.producer_pb2 import PublishEventsRequest, PublishEventsResponse
-from opentrail_producer.intake import Intake, InvalidBatch, NotConfirmed, Numbers, Outcome, PendingAnswer, Throttled
+from opentrail_producer.intake import Intake, InvalidBatch, Numbers, Throttled
 from opentrail_producer.metrics import ProducerMetrics
 from opentrail_producer.settings import ProducerSettings
 from opentrail_producer.streams import Draining, ReadAhead
@@ -83,6 +84,10 @@ class ProducerServicer(producer_pb2_grpc.ProducerServicer):
         """Waits until every call has its status; False if some have not after `timeout` seconds."""
         with self._changed:
             return self._changed.wait_for(lambda: self._under_way == 0, timeout)
+
+    def cut_off(self) -> None:
+        """Calls that still wait for the bus end with UNAVAILABLE within a second."""
+        self._intake.cut_off()
 
     def _refuse_when_draining(self) -> None:
         if self._draining:

@@ -1,4 +1,6 @@
-"""One producer process of several on a port: `python -m tests.integration.producer_worker STATE_URL BUS_URL ADDRESS`.
+"""One producer process of several on a port.
+
+    python -m tests.integration.producer_worker STATE_URL BUS_URL ADDRESS [DRAIN_SECONDS]
 
 Prints `ready <port>` once it serves and `accepted <count> <all finished>` once it has drained.
 """
@@ -16,12 +18,14 @@ from opentrail_producer.settings import Listener, ProducerSettings
 from opentrail_producer.workers import run_worker
 
 
-def main(state_url: str, bus_url: str, address: str) -> None:
+def main(state_url: str, bus_url: str, address: str, drain_seconds: str = "30") -> None:
     registry = CollectorRegistry()
 
     def build() -> ProducerServer:
         store = open_state_store(state_url)
-        settings = ProducerSettings(listeners=(Listener(address=address),), share_port=True)
+        settings = ProducerSettings(
+            listeners=(Listener(address=address),), share_port=True, drain_seconds=float(drain_seconds)
+        )
         return serve(settings, store.configuration, open_event_bus(bus_url), ledger=store.ledger, registry=registry)
 
     finished = run_worker(build, lambda port: print(f"ready {port}", flush=True))

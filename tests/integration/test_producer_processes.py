@@ -1,8 +1,11 @@
 """Several producer processes on one port, with the embedded bus and SQLite."""
 
 import signal
+import sqlite3
 import subprocess
 import sys
+import threading
+from collections import Counter, deque
 from pathlib import Path
 
 import grpc
@@ -10,12 +13,20 @@ import pytest
 
 from opentrail_backends.event_bus import open_event_bus
 from opentrail_producer.client import Accepted, ProducerClient
+from opentrail_producer.event_ids import numbered_event_id
 from opentrail_producer.generated import producer_pb2_grpc
+from opentrail_producer.generated.producer_pb2 import EventNumbers
 from opentrail_producer.workers import reserve_port
 from tests.integration.producer_service import TOKEN, Request, bearer, new_store, records_on, results
-from tests.unit.producer.fakes import REGION, record
+from tests.unit.producer.fakes import ACCOUNT, REGION, record
 
 ROOT = Path(__file__).parents[2]
+CLIENT = bytes(range(16))
+
+
+def wait_for(condition, seconds=30.0):
+    pause = threading.Event()
+    return any(condition() or pause.wait(0.01) for _ in range(int(seconds * 100)))
 
 
 @pytest.fixture
@@ -32,10 +43,10 @@ def start_worker(tmp_path, bus_url):
     new_store(tmp_path).close()
     processes = []
 
-    def start(address):
+    def start(address, *more):
         command = [sys.executable, "-m", "tests.integration.producer_worker"]
         process = subprocess.Popen(
-            [*command, f"sqlite:///{tmp_path}/state.db", bus_url, address],
+            [*command, f"sqlite:///{tmp_path}/state.db", bus_url, address, *more],
             cwd=ROOT,
             stdout=subprocess.PIPE,
             text=True,
@@ -86,3 +97,76 @@ def test_no_accepted_event_is_missing_when_a_process_ends_under_load(start_worke
     ids = [f"00000000-0000-4000-8000-{number:012}" for number in range(3000)]
     assert [outcome.result(0) for outcome in outcomes] == [Accepted(event_id) for event_id in ids]
     assert sorted(set(records_on(bus_url, 3000))) == ids
+
+
+class Streamer:
+    """A client of its own making that streams numbered batches, and opens another stream when one ends."""
+
+    def __init__(self, address, batches):
+        self.address = address
+        self.unanswered = deque((number, [record(number, eventID=None)]) for number in range(batches))
+        self.answers = {}
+        self.streams = 0
+        self.ends = []
+
+    def run(self):
+        while self.unanswered:
+            self.streams += 1
+            with grpc.insecure_channel(self.address, [("grpc.use_local_subchannel_pool", 1)]) as channel:
+                try:
+                    self._stream(producer_pb2_grpc.ProducerStub(channel))
+                except grpc.RpcError as error:
+                    self.ends.append(error.code())
+
+    def _stream(self, stub):
+        requests = [
+            Request(events=events, region=REGION, numbers=EventNumbers(client_id=CLIENT, first=number))
+            for number, events in self.unanswered
+        ]
+        for response in stub.StreamEvents(iter(requests), metadata=bearer(TOKEN), timeout=60):
+            number, _ = self.unanswered.popleft()
+            (self.answers[number],) = results(response)
+
+
+def test_a_stream_under_load_is_answered_what_was_taken_and_goes_on_with_another_process(start_worker, bus_url):
+    with reserve_port("127.0.0.1:0") as holder:
+        address = "{}:{}".format(*holder.getsockname())
+        first = start_worker(address)
+        streamer = Streamer(address, 3000)
+        streaming = threading.Thread(target=streamer.run)
+        streaming.start()
+        assert wait_for(lambda: len(streamer.answers) > 50)
+        second = start_worker(address)
+        first.send_signal(signal.SIGTERM)
+        streaming.join(60)
+        assert not streaming.is_alive()
+        second.send_signal(signal.SIGTERM)
+        reports = [worker.communicate(timeout=30)[0].split() for worker in (first, second)]
+    assert [report[2] for report in reports] == ["True", "True"], "all calls finished"
+    counts = [int(report[1]) for report in reports]
+    assert min(counts) > 50, "both took a part"
+    assert grpc.StatusCode.UNAVAILABLE in streamer.ends
+    ids = {number: numbered_event_id(ACCOUNT, REGION, CLIENT, number) for number in range(3000)}
+    assert streamer.answers == ids
+    on_bus = Counter(records_on(bus_url, sum(counts)))
+    assert set(on_bus) == set(ids.values())
+    # A process that is told to stop answers all that it took: nothing had to be sent twice.
+    assert sum(counts) == len(ids)
+
+
+def test_a_process_that_cannot_finish_in_time_says_so_and_ends(start_worker, bus_url, tmp_path):
+    database = sqlite3.connect(f"{tmp_path}/bus.db", isolation_level=None)
+    with reserve_port("127.0.0.1:0") as holder:
+        address = "{}:{}".format(*holder.getsockname())
+        worker = start_worker(address, "1.0")
+        with grpc.insecure_channel(address) as channel:
+            publish = producer_pb2_grpc.ProducerStub(channel).PublishEvents
+            publish(Request(events=[record(1)], region=REGION), metadata=bearer(TOKEN), timeout=20)
+            database.execute("BEGIN IMMEDIATE")  # the bus confirms nothing from here on
+            call = publish.future(Request(events=[record(2)], region=REGION), metadata=bearer(TOKEN), timeout=50)
+            assert not wait_for(call.done, 0.5)
+            worker.send_signal(signal.SIGTERM)
+            assert call.code() in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}
+        assert worker.communicate(timeout=60)[0].split() == ["accepted", "1", "False"]
+        database.close()
+    assert worker.returncode == 0

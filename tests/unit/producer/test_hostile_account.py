@@ -60,14 +60,14 @@ hostile_batches = st.lists(
                     record(3, recipientAccountId=HOSTILE),
                     record(4, eventID=None, recipientAccountId=None),
                     b"{",
-                    b"[" * 10_000,
+                    b"[" * 500,
                 ]
             ),
-            max_size=60,
+            max_size=55,
         ),
         st.sampled_from([REGION, SECOND_REGION, "", "xx-nowhere-1"]),
     ),
-    max_size=30,
+    max_size=12,
 )
 
 

@@ -1,6 +1,7 @@
 """From a batch of JSON texts to messages on the bus and one outcome for each event."""
 
 import json
+import threading
 import uuid
 from concurrent.futures import Future
 
@@ -12,8 +13,10 @@ from prometheus_client import CollectorRegistry
 from opentrail.events.partition import partition_of
 from opentrail.events.record import Rejection, RejectionCode
 from opentrail_backends.event_bus.port import EventBusError, MessageTooLarge, Partition, PublishFailed
+from opentrail_producer import answers
+from opentrail_producer.answers import NotConfirmed
 from opentrail_producer.event_ids import numbered_event_id
-from opentrail_producer.intake import GREATEST_NUMBER, Intake, InvalidBatch, NotConfirmed, Numbers, Throttled
+from opentrail_producer.intake import GREATEST_NUMBER, Intake, InvalidBatch, Numbers, Throttled
 from opentrail_producer.metrics import ProducerMetrics
 from opentrail_producer.rate_limit import Rate, RateLimit
 from opentrail_producer.settings import IntakeLimits
@@ -262,3 +265,26 @@ def test_a_defect_of_the_publisher_is_not_taken_for_a_bus_that_is_down(service):
     service.publisher.failures = [KeyError("defect")]
     with pytest.raises(KeyError):
         service.accept(ACCOUNT, [record(1)], REGION)
+
+
+def test_who_waits_for_a_silent_bus_is_answered_when_the_process_is_to_end():
+    service = Service(IntakeLimits(publish_timeout=3600))
+    service.publisher.hold = True
+    pending = service.intake.begin(ACCOUNT, [record(1)], REGION)
+    service.intake.cut_off()
+    with pytest.raises(NotConfirmed):
+        pending.wait()
+    pending = service.intake.begin(ACCOUNT, [record(1)], REGION)
+    service.publisher.held[1].set_result(None)
+    assert len(pending.wait()) == 1, "what is confirmed is answered all the same"
+
+
+def test_who_waits_long_for_the_bus_is_answered_when_it_confirms(monkeypatch):
+    monkeypatch.setattr(answers, "LOOK_UP_SECONDS", 0.001)
+    service = Service(IntakeLimits(publish_timeout=60))
+    service.publisher.hold = True
+    pending = service.intake.begin(ACCOUNT, [record(1), record(2, awsRegion=SECOND_REGION)], REGION)
+    first, second = service.publisher.held
+    first.set_result(None)
+    threading.Timer(0.05, second.set_result, (None,)).start()
+    assert len(pending.wait()) == 2
