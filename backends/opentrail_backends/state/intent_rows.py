@@ -12,7 +12,10 @@ from opentrail_backends.state.port import FileState, IntendedFile, Intent, Lease
 
 _intent = tables.intent
 _file = tables.file
-_FILE_FIELDS = [field.name for field in fields(IntendedFile)]
+_FILE_FIELDS = [field.name for field in fields(IntendedFile) if field.name != "is_digested"]
+
+NO_DIGEST = 0
+"""In the place of a digest's sequence: no digest is to name the file."""
 
 
 def open_intents(connection: Connection, lease: Lease) -> list[Intent]:
@@ -29,16 +32,24 @@ def open_intents(connection: Connection, lease: Lease) -> list[Intent]:
 
 
 def _files(connection: Connection, lease: Lease, number: int) -> list[IntendedFile]:
-    columns = [_file.c[name] for name in _FILE_FIELDS]
+    columns = [*(_file.c[name] for name in _FILE_FIELDS), _file.c.digest]
     rows = connection.execute(select(*columns).where(of_intent(lease, number)).order_by(_file.c.position))
-    return [IntendedFile(**row) for row in rows.mappings()]
+    return [
+        IntendedFile(is_digested=row["digest"] is None, **{name: row[name] for name in _FILE_FIELDS})
+        for row in rows.mappings()
+    ]
 
 
 def rows_of_files(lease: Lease, intent: Intent) -> list[dict[str, Any]]:
     """A row for each file of an intent that is written now."""
     common = {**partition_of(lease), "intent": intent.number, "state": FileState.INTENDED}
     return [
-        {**common, "position": position, **{name: getattr(file, name) for name in _FILE_FIELDS}}
+        {
+            **common,
+            "position": position,
+            "digest": None if file.is_digested else NO_DIGEST,
+            **{name: getattr(file, name) for name in _FILE_FIELDS},
+        }
         for position, file in enumerate(intent.files)
     ]
 

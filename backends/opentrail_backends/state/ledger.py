@@ -1,7 +1,7 @@
 """The delivery ledger: steps 1 to 6 of the protocol (`docs/state.md`).
 
-Each write begins with an UPDATE of the partition's row that names the owner's epoch, token and last intent.
-The row's lock is the fence: no row means that another owner took over, and nothing is written.
+Each write of an owner begins with an UPDATE of the partition's row that names the owner's epoch, token and last
+intent. The row's lock is the fence: no row means that another owner took over, and nothing is written.
 """
 
 from __future__ import annotations
@@ -12,16 +12,34 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
-from sqlalchemy import BigInteger, Connection, and_, delete, func, literal, select, update
+from sqlalchemy import Connection, and_, delete, func, select, update
 
 from opentrail.events.client_numbers import ClientNumbers
-from opentrail_backends.state import tables
-from opentrail_backends.state.client_numbers import read_numbers, write_numbers
+from opentrail_backends.state import parked_files, settling, tables
+from opentrail_backends.state.client_numbers import clients_of_accounts, read_numbers, write_numbers
 from opentrail_backends.state.clock import StoreClock
+from opentrail_backends.state.delivering import advance, close_intent, deliver_files, ids_of_parked, park_files
 from opentrail_backends.state.engine import Transactions, in_chunks, insert
+from opentrail_backends.state.fence import fence, name_of
 from opentrail_backends.state.intent_rows import of_intent, open_intents, partition_of, rows_of_files
-from opentrail_backends.state.parked_files import deliver_parked, read_parked, rename_parked
-from opentrail_backends.state.port import FileState, Intent, KnownTopic, Lease, LedgerLost, ParkedFile, StateError
+from opentrail_backends.state.port import (
+    ClientsOfAccount,
+    FileState,
+    Intent,
+    KnownTopic,
+    Lease,
+    LedgerLost,
+    LostOffsets,
+    ParkedFailure,
+    ParkedFile,
+    ParkedOfTrail,
+    Parking,
+    Settlement,
+    SpoolUsage,
+    StateError,
+)
+from opentrail_backends.state.spool_sums import parked_by_trail, spool_usage
+from opentrail_backends.state.workers import report_worker
 
 _partition = tables.partition
 _intent = tables.intent
@@ -79,7 +97,7 @@ class SqlLedger:
                 f"intent {lease.last_intent}: numbers rise by one, and a window holds at least one offset."
             )
         with self._transactions.writing() as connection:
-            _fence(connection, lease, last_intent=intent.number)
+            fence(connection, lease, last_intent=intent.number)
             _refuse_gap(connection, lease, intent)
             connection.execute(
                 insert(connection, _intent).values(
@@ -98,7 +116,7 @@ class SqlLedger:
     def rename_file(self, lease: Lease, intent_number: int, old_key: str, new_key: str) -> None:
         """Step 4, another object lay at the key: the file's new key is fixed before it is put."""
         with self._transactions.writing() as connection:
-            _fence(connection, lease)
+            fence(connection, lease)
             renamed = connection.execute(
                 update(_file)
                 .where(
@@ -107,7 +125,7 @@ class SqlLedger:
                 .values(object_key=new_key)
             ).rowcount
             if renamed != 1:
-                raise LedgerLost(f"Intent {intent_number} of {_name(lease)} has no open file {old_key}.")
+                raise LedgerLost(f"Intent {intent_number} of {name_of(lease)} has no open file {old_key}.")
 
     def client_numbers(self, region: str, account_id: str) -> Mapping[bytes, ClientNumbers]:
         """Step 2: what was known of an account's clients after the last delivered window, by client id."""
@@ -118,40 +136,111 @@ class SqlLedger:
         self,
         lease: Lease,
         intent: Intent,
-        parked: Collection[str] = (),
+        parked: Mapping[str, Parking] = MappingProxyType({}),
         numbers: Mapping[tuple[str, bytes], ClientNumbers | None] = MappingProxyType({}),
     ) -> Lease:
-        """Step 5: files delivered (but those whose object keys are parked), next offset, intent closed."""
+        """Step 5: files delivered (but those that are parked, by object key), next offset, intent closed."""
         with self._transactions.writing() as connection:
-            _fence(connection, lease)
-            _close(connection, lease, intent)
-            if parked:
-                _park(connection, lease, intent.number, parked)
+            fence(connection, lease)
+            close_intent(connection, lease, intent)
+            spooled = ids_of_parked(connection, lease, intent.number, parked) if parked else {}
             now = self._clock.record(connection)
-            connection.execute(
-                update(_file)
-                .where(of_intent(lease, intent.number), _file.c.state == FileState.INTENDED)
-                .values(state=FileState.DELIVERED, delivered_at=now)
-            )
-            _note_delivery(connection, lease, intent.number, now)
+            park_files(connection, ((file_id, parked[key]) for file_id, key in spooled.items()), now)
+            deliver_files(connection, lease, intent.number, now)
             write_numbers(connection, lease.region, numbers)
-            _advance(connection, lease, intent, now)
+            advance(connection, lease, intent, now)
         return replace(lease, next_offset=intent.end_offset)
 
-    def parked_files(self, limit: int, after: int = 0) -> Sequence[ParkedFile]:
-        """Parked files with an id above `after`, by id."""
+    def settle(self, lease: Lease, settlement: Settlement) -> Lease:
+        """An operator's way on: closes all open intents by what became of their files, moves the next offset."""
+        with self._transactions.writing() as connection:
+            fence(connection, lease)
+            settling.settle(connection, self._clock, lease, settlement)
+        return replace(lease, next_offset=settlement.next_offset)
+
+    def lost_offsets(self) -> Sequence[LostOffsets]:
+        """What operators gave up, the newest first."""
         with self._transactions.reading() as connection:
-            return read_parked(connection, limit, after)
+            return settling.read_lost_offsets(connection)
+
+    # --- parked files ------------------------------------------------------------------------------
+
+    def parked_files(self, limit: int, after: int = 0) -> Sequence[ParkedFile]:
+        """Parked files (not expired ones) with an id above `after`, by id."""
+        with self._transactions.reading() as connection:
+            return parked_files.read_parked(connection, limit, after)
+
+    def begin_parked(self, ids: Collection[int]) -> Sequence[ParkedFile]:
+        """Puts of these files follow; returns the files as they are now."""
+        if not ids:
+            return []
+        with self._transactions.writing() as connection:
+            return parked_files.begin_parked(connection, ids)
+
+    def fail_parked(self, failures: Collection[ParkedFailure]) -> None:
+        """Tries failed. An answered one takes back what `begin_parked` counted."""
+        if failures:
+            with self._transactions.writing() as connection:
+                # The rows are locked before the clock, which all others need too.
+                parked_files.fail_parked(connection, failures, self._clock.read(connection))
 
     def rename_parked(self, file: ParkedFile, new_key: str) -> None:
         """Another object lies at a parked file's key: its new key is fixed before it is put."""
         with self._transactions.writing() as connection:
-            rename_parked(connection, file, new_key)
+            parked_files.rename_parked(connection, file, new_key)
+
+    def reaim_parked(self, file: ParkedFile, bucket: str, object_key: str, kms_key_id: str | None) -> bool:
+        """The trail's target changed: the file is to be put there instead, and ages anew."""
+        with self._transactions.writing() as connection:
+            return parked_files.reaim_parked(connection, file, bucket, object_key, kms_key_id)
 
     def deliver_parked(self, file: ParkedFile) -> bool:
         """A parked file lies in its bucket now: delivered, for the next digest of its chain."""
         with self._transactions.writing() as connection:
-            return deliver_parked(connection, file, self._clock.record(connection))
+            return parked_files.deliver_parked(connection, file, self._clock.record(connection))
+
+    def expire_parked(self, failing_ms: int) -> int:
+        """Files whose bucket has failed for so long are not tried any more; returns how many there are new."""
+        with self._transactions.reading() as connection:
+            time = self._clock.read(connection) - failing_ms
+            ids = parked_files.failing_before(connection, time)
+        expired = 0
+        for chunk in in_chunks(ids):
+            with self._transactions.writing() as connection:
+                expired += parked_files.expire(connection, chunk, time)
+        return expired
+
+    def retry_expired(self) -> int:
+        """An operator's command: expired files are parked again and age anew; returns how many."""
+        with self._transactions.writing() as connection:
+            return parked_files.retry_expired(connection)
+
+    def spool_usage(self) -> SpoolUsage:
+        """Bytes of parked and expired files, in all and by owner."""
+        with self._transactions.reading() as connection:
+            return spool_usage(connection)
+
+    def parked_by_trail(self) -> Sequence[ParkedOfTrail]:
+        """For `opentrail status`: parked and expired files by trail and region."""
+        with self._transactions.reading() as connection:
+            return parked_by_trail(connection)
+
+    # --- for status, and for releases that run side by side ------------------------------------------
+
+    def clients(self) -> Sequence[ClientsOfAccount]:
+        """Of each account and region with numbered events: clients, missing numbers, repeats."""
+        with self._transactions.reading() as connection:
+            return clients_of_accounts(connection)
+
+    def report_worker(self, worker_id: str, formats: Mapping[str, int]) -> Mapping[str, int]:
+        """A worker shows that it lives, and the formats that it knows; returns those that are switched on."""
+        with self._transactions.writing() as connection:
+            return report_worker(connection, worker_id, formats, self._clock.record(connection))
+
+    def remove_worker(self, worker_id: str) -> None:
+        """The worker has stopped in order: nobody waits for it."""
+        with self._transactions.writing() as connection:
+            connection.execute(delete(tables.worker).where(tables.worker.c.id == worker_id))
 
     def windows(self) -> Sequence[Mapping[str, Any]]:
         """For `opentrail status`: where each partition stands, by region and number."""
@@ -175,23 +264,6 @@ class SqlLedger:
             return [dict(row) for row in connection.execute(query).mappings()]
 
 
-def _fence(connection: Connection, lease: Lease, **changes: Any) -> None:
-    """Locks the partition's row if the lease still holds. Raises LedgerLost if not."""
-    held = connection.execute(
-        update(_partition)
-        .where(
-            _partition.c.region == lease.region,
-            _partition.c.number == lease.partition,
-            _partition.c.epoch == lease.epoch,
-            _partition.c.token == lease.token,
-            _partition.c.last_intent == lease.last_intent,
-        )
-        .values(**(changes or {"epoch": lease.epoch}))
-    ).rowcount
-    if held != 1:
-        raise LedgerLost(f"{_name(lease)} has another owner, or its ledger moved on without this one.")
-
-
 def _refuse_gap(connection: Connection, lease: Lease, intent: Intent) -> None:
     """A window begins where the one before it ended, delivered or not: no offset is left out or read twice."""
     row = connection.execute(
@@ -211,75 +283,12 @@ def _refuse_gap(connection: Connection, lease: Lease, intent: Intent) -> None:
     expected = row.next_offset if row.end_offset is None else row.end_offset
     if intent.first_offset != expected:
         raise StateError(
-            f"Intent {intent.number} of {_name(lease)} begins at offset {intent.first_offset}, "
+            f"Intent {intent.number} of {name_of(lease)} begins at offset {intent.first_offset}, "
             f"the window before it ends at {expected}: nothing was written."
         )
-
-
-def _close(connection: Connection, lease: Lease, intent: Intent) -> None:
-    """Closes the intent and forgets the one before it; the newest closed one stays."""
-    this_partition = and_(_intent.c.region == lease.region, _intent.c.partition == lease.partition)
-    closed = connection.execute(
-        update(_intent)
-        .where(
-            this_partition,
-            _intent.c.number == intent.number,
-            _intent.c.first_offset == intent.first_offset,
-            _intent.c.end_offset == intent.end_offset,
-            _intent.c.closed.is_(False),
-        )
-        .values(closed=True)
-    ).rowcount
-    if closed != 1:
-        raise LedgerLost(f"Intent {intent.number} of {_name(lease)} is not open.")
-    connection.execute(delete(_intent).where(this_partition, _intent.c.number < intent.number, _intent.c.closed))
-
-
-def _park(connection: Connection, lease: Lease, number: int, parked: Collection[str]) -> None:
-    wanted = set(parked)
-    keys = connection.execute(select(_file.c.id, _file.c.object_key).where(of_intent(lease, number))).all()
-    missing = wanted - {key for _, key in keys}
-    if missing:
-        raise StateError(f"Intent {number} of {_name(lease)} has no file {min(missing)}: nothing was delivered.")
-    for chunk in in_chunks([id_ for id_, key in keys if key in wanted]):
-        connection.execute(update(_file).where(_file.c.id.in_(chunk)).values(state=FileState.PARKED))
-
-
-def _note_delivery(connection: Connection, lease: Lease, number: int, now: int) -> None:
-    """The newest delivery of each trail outlives its files' rows (GetTrailStatus)."""
-    noted = tables.trail_delivery
-    delivered = (
-        select(_file.c.incarnation, literal(lease.region), literal(lease.partition), literal(now, BigInteger()))
-        .where(of_intent(lease, number), _file.c.state == FileState.DELIVERED)
-        .distinct()
-    )
-    add = insert(connection, noted).from_select(["incarnation", "region", "partition", "delivered_at"], delivered)
-    connection.execute(
-        add.on_conflict_do_update(
-            index_elements=["incarnation", "region", "partition"], set_={"delivered_at": add.excluded.delivered_at}
-        )
-    )
-
-
-def _advance(connection: Connection, lease: Lease, intent: Intent, now: int) -> None:
-    advanced = connection.execute(
-        update(_partition)
-        .where(
-            _partition.c.region == lease.region,
-            _partition.c.number == lease.partition,
-            _partition.c.next_offset == intent.first_offset,
-        )
-        .values(next_offset=intent.end_offset, last_delivered_at=now)
-    ).rowcount
-    if advanced != 1:
-        raise LedgerLost(f"Intent {intent.number} of {_name(lease)} is not the next to be delivered.")
 
 
 def _known_topic(connection: Connection, region: str) -> KnownTopic | None:
     topic = tables.topic.c
     row = connection.execute(select(topic.topic_id, topic.partitions).where(topic.region == region)).first()
     return None if row is None else KnownTopic(row.topic_id, row.partitions)
-
-
-def _name(lease: Lease) -> str:
-    return f"Partition {lease.region}/{lease.partition}"

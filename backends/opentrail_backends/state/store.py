@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self
 
-from sqlalchemy import func, select
-
-from opentrail_backends.state import tables
 from opentrail_backends.state.chains import SqlChains
 from opentrail_backends.state.clock import StoreClock
 from opentrail_backends.state.configuration import SqlConfiguration
 from opentrail_backends.state.engine import Transactions, make_engine
+from opentrail_backends.state.forgetting import Forgetting
 from opentrail_backends.state.ledger import SqlLedger
 from opentrail_backends.state.migration import migrate
 from opentrail_backends.state.port import Chains, ConfigurationStore, Ledger, PublicKeys
 from opentrail_backends.state.public_keys import SqlPublicKeys
 from opentrail_backends.state.secret_box import SecretBox
+from opentrail_backends.state.trail_status import trail_status
+from opentrail_backends.state.unmet_conditions import unmet_conditions
 
 
 class SqlStateStore:
@@ -29,6 +29,7 @@ class SqlStateStore:
 
     def __init__(self, transactions: Transactions, clock: StoreClock, secrets: SecretBox) -> None:
         self._transactions = transactions
+        self._clock = clock
         self.configuration = SqlConfiguration(transactions, clock, secrets)
         self.ledger = SqlLedger(transactions, clock)
         self.chains = SqlChains(transactions, clock)
@@ -46,19 +47,18 @@ class SqlStateStore:
         migrate(self._transactions)
 
     def trail_status(self, incarnation: str, region: str) -> Mapping[str, Any]:
-        """Newest delivery and digest times (ms) of a trail in a region, None before the first."""
-        delivery, chain = tables.trail_delivery.c, tables.chain.c
-        delivered = select(func.max(delivery.delivered_at)).where(
-            delivery.incarnation == incarnation, delivery.region == region
-        )
-        published = select(func.max(chain.digest_published_at)).where(
-            chain.incarnation == incarnation, chain.region == region
-        )
-        query = select(
-            delivered.scalar_subquery().label("delivered_at"), published.scalar_subquery().label("digest_delivered_at")
-        )
+        """What delivery last did for a trail in a region; None where there is nothing to tell."""
         with self._transactions.reading() as connection:
-            return dict(connection.execute(query).mappings().one())
+            return dict(connection.execute(trail_status(incarnation, region)).mappings().one())
+
+    def unmet_conditions(self) -> Sequence[str]:
+        """What the database lacks of what delivery stands on, one sentence each that says what to do."""
+        with self._transactions.reading() as connection:
+            return unmet_conditions(connection)
+
+    def forget(self, kept_ms: int, limit: int = 5_000) -> int:
+        """Removes rows that nothing needs any more, at most `limit` of each kind; returns how many in all."""
+        return Forgetting(self._transactions, self._clock, kept_ms, limit).run()
 
     def close(self) -> None:
         """Frees connections."""

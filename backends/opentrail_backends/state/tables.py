@@ -6,14 +6,10 @@ equality do not depend on a locale. Times are milliseconds unless a comment says
 
 from __future__ import annotations
 
-import json
-from typing import Any
-
 from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
-    Dialect,
     ForeignKey,
     ForeignKeyConstraint,
     Index,
@@ -22,31 +18,13 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
-    TypeDecorator,
     UniqueConstraint,
-    text,
 )
 
-
-class Json(TypeDecorator[Any]):
-    """A JSON value kept as text: it comes back as it was, also where jsonb would refuse or change it."""
-
-    impl = Text
-    cache_ok = True
-
-    def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:  # noqa: ARG002
-        """None is SQL's NULL. NaN and infinity are refused."""
-        return None if value is None else json.dumps(value, allow_nan=False, separators=(",", ":"))
-
-    def process_result_value(self, value: str | None, dialect: Dialect) -> Any:  # noqa: ARG002
-        """The value that was kept."""
-        return None if value is None else json.loads(value)
-
-
-Name = Text().with_variant(Text(collation="C"), "postgresql")
-RowId = BigInteger().with_variant(Integer(), "sqlite")  # SQLite counts up only an INTEGER PRIMARY KEY
+from opentrail_backends.state.columns import Json, Name, RowId, only
 
 metadata = MetaData()
+
 
 clock = Table(
     "clock",
@@ -150,7 +128,15 @@ file = Table(
     Column("newest_event_time", BigInteger, nullable=False),  # seconds
     Column("state", Name, nullable=False),
     Column("delivered_at", BigInteger),  # set if and only if the state is `delivered`
-    Column("digest", BigInteger),  # the sequence of the digest that names the file
+    Column("digest", BigInteger),  # the sequence of the digest that names the file; 0: no digest is to name it
+    Column("trail_arn", Name, nullable=False, server_default=""),
+    Column("kms_key_id", Name),
+    Column("owner", Name, nullable=False, server_default=""),  # whose share of the spool it takes if it is parked
+    Column("parked_at", BigInteger),  # kept after the delivery; of a lost file: when it was settled
+    Column("parked_bytes", BigInteger),  # of its copy in the spool
+    Column("failing_since", BigInteger),
+    Column("error", Name),
+    Column("unanswered_puts", Integer, nullable=False, server_default="1"),  # an older release counts none
     Index("file_of_intent", "region", "partition", "intent", "position", unique=True),
     Index(
         "file_undigested",
@@ -159,14 +145,18 @@ file = Table(
         "account_id",
         "region",
         "delivered_at",
-        sqlite_where=text("digest IS NULL"),
-        postgresql_where=text("digest IS NULL"),
+        **only("digest IS NULL"),
     ),
-    Index(
-        "file_parked",
-        "id",
-        sqlite_where=text("state = 'parked'"),
-        postgresql_where=text("state = 'parked'"),
+    Index("file_parked", "id", **only("state = 'parked'")),
+    Index(  # whose share is used up, and what a trail has in the spool, without a look at the rows
+        "file_spooled",
+        "incarnation",
+        "region",
+        "failing_since",
+        "owner",
+        "state",
+        "parked_bytes",
+        **only("state IN ('parked', 'expired')"),
     ),
     sqlite_autoincrement=True,  # an id that a slow builder still holds is never given again
 )
@@ -181,7 +171,44 @@ client_numbers = Table(
     Column("holes", Json, nullable=False),  # [[first, last], …]
     Column("floor", BigInteger, nullable=False),
     Column("seen_at", BigInteger, nullable=False),
+    Column("repeats", BigInteger, nullable=False, server_default="0"),
+    Column("given_up", BigInteger, nullable=False, server_default="0"),
+    Column("missing", BigInteger, nullable=False, server_default="0"),  # what the holes hold, for sums
 )
+
+# What operators gave up.
+lost_offsets = Table(
+    "lost_offsets",
+    metadata,
+    Column("id", RowId, primary_key=True),
+    Column("region", Name, nullable=False),
+    Column("partition", Integer, nullable=False),
+    Column("topic_id", Name, nullable=False),
+    Column("first_offset", BigInteger, nullable=False),
+    Column("end_offset", BigInteger, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("accounts", Json, nullable=False),
+    Column("recorded_at", BigInteger, nullable=False),
+)
+
+# --- releases that run side by side -----------------------------------------------------------------
+
+worker = Table(
+    "worker",
+    metadata,
+    Column("id", Name, primary_key=True),
+    Column("seen_at", BigInteger, nullable=False),
+    Column("formats", Json, nullable=False),  # the newest one that it knows, of each kind
+)
+
+format_ = Table(
+    "format",
+    metadata,
+    Column("kind", Name, primary_key=True),
+    Column("version", Integer, nullable=False),  # switched on; never lowered
+)
+
+# --- the newest delivery of each trail -----------------------------------------------------------------
 
 # One row per partition, so that the windows of two partitions do not wait for each other.
 trail_delivery = Table(
@@ -228,6 +255,7 @@ chain = Table(
     Column("digest_published_at", BigInteger),
     UniqueConstraint("incarnation", "logging_session", "account_id", "region", name="chain_identity"),
     Index("chain_due", "ended", "next_end"),
+    Index("chain_of_place", "place"),
 )
 
 digest = Table(
@@ -246,13 +274,12 @@ digest = Table(
     Column("trail_arn", Name, nullable=False),
     Column("kms_key_id", Name),
     Column("published_at", BigInteger),
-    Index(
-        "digest_unpublished",
-        "chain_id",
-        "sequence",
-        sqlite_where=text("published_at IS NULL"),
-        postgresql_where=text("published_at IS NULL"),
-    ),
+    Column("starting", Boolean),  # whether it links to no digest before it; NULL: an older release built it
+    Column("files", Json),  # ids of the files that it names, for the withdrawal; forgotten once published
+    Column("error", Name),
+    Column("unanswered_puts", Integer, nullable=False, server_default="1"),  # an older release counts none
+    Index("digest_unpublished", "chain_id", "sequence", "bucket", "trail_arn", **only("published_at IS NULL")),
+    Index("digest_published", "published_at", **only("published_at IS NOT NULL")),
 )
 
 # --- keys -----------------------------------------------------------------------------------------

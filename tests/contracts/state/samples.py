@@ -9,7 +9,16 @@ from typing import Any
 from sqlalchemy import select
 
 from opentrail_backends.state import tables
-from opentrail_backends.state.port import BuiltDigest, Chain, IntendedFile, Intent, Lease, PublicKey, StateStore
+from opentrail_backends.state.port import (
+    BuiltDigest,
+    Chain,
+    IntendedFile,
+    Intent,
+    Lease,
+    Parking,
+    PublicKey,
+    StateStore,
+)
 
 REGION = "us-east-1"
 ACCOUNT = "111122223333"
@@ -18,6 +27,7 @@ START = 1_700_000_000
 """Seconds: where the tests' clock starts."""
 HOUR = 3600
 LATER = START + 100 * HOUR
+PARKED = Parking(size=100, error="AccessDenied", is_answered=True)
 
 
 class Clock:

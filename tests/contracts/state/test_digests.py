@@ -14,6 +14,7 @@ from tests.contracts.state.samples import (
     BUCKET,
     HOUR,
     LATER,
+    PARKED,
     REGION,
     START,
     Clock,
@@ -127,7 +128,7 @@ def test_step_8_a_file_that_does_not_belong_in_the_digest_stops_it(
         window = intent(1, 0, 10, intended_file("bad"))
         lease = store.ledger.write_intent(lease, window)
         if unfit == "parked":
-            store.ledger.deliver(lease, window, parked=["AWSLogs/bad.json.gz"])
+            store.ledger.deliver(lease, window, parked={"AWSLogs/bad.json.gz": PARKED})
         bad = max(row["id"] for row in dump(store)["file"])
     head = current(store)
     before = dump(store)

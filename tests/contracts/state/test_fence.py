@@ -11,7 +11,7 @@ import pytest
 
 from opentrail_backends.state import ledger as ledger_module
 from opentrail_backends.state.port import Lease, LedgerLost, StateStore
-from tests.contracts.state.samples import REGION, dump, intended_file, intent
+from tests.contracts.state.samples import PARKED, REGION, dump, intended_file, intent
 
 OPEN = intent(1, 0, 10, intended_file("a"))
 
@@ -19,7 +19,7 @@ WRITES: dict[str, Callable[[StateStore, Lease], object]] = {
     "step 3": lambda store, lease: store.ledger.write_intent(lease, intent(2, 10, 20, intended_file("b"))),
     "step 4": lambda store, lease: store.ledger.rename_file(lease, 1, "AWSLogs/a.json.gz", "AWSLogs/z.json.gz"),
     "step 5": lambda store, lease: store.ledger.deliver(lease, OPEN),
-    "step 5, parked": lambda store, lease: store.ledger.deliver(lease, OPEN, parked=["AWSLogs/a.json.gz"]),
+    "step 5, parked": lambda store, lease: store.ledger.deliver(lease, OPEN, parked={"AWSLogs/a.json.gz": PARKED}),
 }
 each_write = pytest.mark.parametrize("write", WRITES.values(), ids=WRITES.keys())
 

@@ -9,6 +9,7 @@ import pytest
 from opentrail_backends.state.port import Chain, LedgerLost, ParkedFile, StateStore
 from tests.contracts.state.samples import (
     LATER,
+    PARKED,
     REGION,
     START,
     Clock,
@@ -26,7 +27,7 @@ def parked(store: StateStore) -> ParkedFile:
     lease, _ = store.ledger.own(REGION, 0, 0)
     files = [intended_file("good"), intended_file("bad")]
     window = intent(1, 0, 10, *files)
-    store.ledger.deliver(store.ledger.write_intent(lease, window), window, [files[1].object_key])
+    store.ledger.deliver(store.ledger.write_intent(lease, window), window, {files[1].object_key: PARKED})
     (file,) = store.ledger.parked_files(10)
     return file
 
@@ -67,7 +68,12 @@ def test_a_chain_that_has_ended_gets_one_more_starting_digest(
 ) -> None:
     last = digest(first)
     assert store.chains.append(first, last, ids(store, first, last.end), last.end + 3600, ended=True)
+    assert store.chains.orphans(10) == []
     store.ledger.deliver_parked(parked)
+    (orphans,) = store.chains.orphans(10)
+    assert (orphans.incarnation, orphans.logging_session, orphans.object_key) == ("trail-1", 1, parked.object_key)
+    store.chains.ensure_chains([chain(ending=True)])
+    assert store.chains.orphans(10) == []
     again = current(store)
     assert (again.ended, again.ending, again.head_key, again.sequence) == (False, True, None, 1)
     assert [due.id for due in store.chains.due(last.end + 1, 10)] == [first.id]

@@ -12,7 +12,18 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from opentrail_backends.state import open_state_store
 from opentrail_backends.state.port import Chain, Intent, Lease, LedgerLost
-from tests.contracts.state.samples import REGION, START, Clock, chain, current, digest, dump, intended_file, intent
+from tests.contracts.state.samples import (
+    PARKED,
+    REGION,
+    START,
+    Clock,
+    chain,
+    current,
+    digest,
+    dump,
+    intended_file,
+    intent,
+)
 
 OWNERS = st.integers(0, 2)
 CHAINS = ["one", "two"]
@@ -74,7 +85,7 @@ class Schedules(RuleBasedStateMachine):
         if lease is None or not waiting:
             return
         window = waiting[which % len(waiting)]
-        parked = [file.object_key for file in window.files[:1]] if park else []
+        parked = {file.object_key: PARKED for file in window.files[:1]} if park else {}
         try:
             lease = self.store.ledger.deliver(lease, window, parked)
         except LedgerLost:

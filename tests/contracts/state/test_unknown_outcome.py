@@ -20,6 +20,7 @@ from opentrail_backends.state.port import (
 )
 from tests.contracts.state.conftest import Opener
 from tests.contracts.state.samples import (
+    PARKED,
     REGION,
     START,
     chain,
@@ -54,7 +55,7 @@ WRITES: dict[str, Callable[[StateStore], Any]] = {
     "step 3": lambda store: store.ledger.write_intent(lease_of(store), intent(2, 10, 20, intended_file("c"))),
     "step 4": lambda store: store.ledger.rename_file(lease_of(store), 1, A, "AWSLogs/b.json.gz"),
     "step 5": lambda store: store.ledger.deliver(lease_of(store), OPEN),
-    "step 5, parked": lambda store: store.ledger.deliver(lease_of(store), OPEN, parked=[A]),
+    "step 5, parked": lambda store: store.ledger.deliver(lease_of(store), OPEN, parked={A: PARKED}),
     "chains": lambda store: store.chains.ensure_chains([chain("chain-2", logging_session=2)]),
     "step 8": append,
     "ending": lambda store: store.chains.mark_ending("chain-1"),

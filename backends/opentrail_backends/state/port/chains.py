@@ -34,7 +34,7 @@ class Chain:
     next_end: int
     """When the next digest is due. As read from the store it lies above every stamp used under the place."""
     sequence: int = 0
-    """How many digests the chain has."""
+    """Of the newest digest; a withdrawal raises it too, so that each state of the head has its own."""
     head_bucket: str | None = None
     head_key: str | None = None
     head_sha256: str | None = None
@@ -124,13 +124,16 @@ class Chains(Protocol):
     def due(self, now_seconds: int, limit: int, most_waiting: int = MOST_WAITING) -> Sequence[Chain]:
         """Chains with `next_end` ≤ now, or ending, that have not ended; the longest due first.
 
-        Without those with `most_waiting` digests that wait to be put: what is delivered meanwhile comes into a later
-        one, so that a bucket that takes nothing does not fill the store.
+        Without those with `most_waiting` (at least 1) digests that wait to be put: what is delivered meanwhile comes
+        into a later one, so that a bucket that takes nothing does not fill the store.
         """
         ...
 
     def orphans(self, limit: int) -> Sequence[Orphans]:
-        """Logging sessions with undigested files and without a chain that runs: one each, at most `limit`."""
+        """Logging sessions with delivered, undigested files and without a chain that runs, the longest waiting first.
+
+        One for each session, account and region, at most `limit`. `ensure_chains` starts the chain, also an ended one.
+        """
         ...
 
     def all_chains(self) -> Sequence[Chain]:
@@ -149,8 +152,8 @@ class Chains(Protocol):
 
         False if someone else has moved the head, or another chain of the place has used `digest.end` or a later
         stamp: read the chain again and build again. Raises StateError if the digest does not follow the chain's
-        head in sequence and time, or if a file is not the chain's, not delivered before the digest's end, or in a
-        digest already. A crash after it: redo 9 with the same bytes.
+        head in sequence and time, or if a file is not the chain's, not delivered before the digest's end, in a digest
+        already or one that no digest is to name. A crash after it: redo 9 with the same bytes.
         """
         ...
 
@@ -175,15 +178,20 @@ class Chains(Protocol):
         """
         ...
 
-    def begin_puts(self, digests: Collection[tuple[str, int]]) -> None:
+    def begin_puts(self, digests: Collection[tuple[str, int]]) -> Sequence[BuiltDigest]:
         """Step 9 follows for these (chain id, sequence): each put counts as not answered until `fail_puts` says so.
 
+        Returns those that still wait, as they are now, by chain and sequence: only these may be put. One that is
+        missing was published or withdrawn since it was read; one that was restamped has other bytes now.
         A crash after it: the digests are never withdrawn, since a put may be under way.
         """
         ...
 
     def fail_puts(self, failures: Collection[DigestFailure]) -> None:
-        """Tries of step 9 failed; an answered one takes back what `begin_puts` counted. The error is shown."""
+        """Tries of step 9 failed; an answered one takes back what `begin_puts` counted. The error is shown.
+
+        Once for each try, not again after OutcomeUnknown: what was taken back twice could hide a put under way.
+        """
         ...
 
     def withdraw(self, chain_id: str) -> int:
@@ -191,8 +199,8 @@ class Chains(Protocol):
 
         From the newest back to the first that is published, or that may still appear. One transaction: their files
         are in no digest again, the head is the digest before them (none: the chain begins again with a starting
-        digest), `last_end` is that one's end. Stamps of a place are never lowered. A chain that has ended is left as
-        it is.
+        digest), `last_end` is where the first of them started. Stamps of a place are never lowered, and no sequence is
+        given twice: `sequence` rises by one. A chain that has ended is left as it is.
         """
         ...
 

@@ -281,15 +281,20 @@ class Ledger(Protocol):
         """Parked files (not expired ones) with an id above `after`, by id."""
         ...
 
-    def begin_parked(self, ids: Collection[int]) -> None:
+    def begin_parked(self, ids: Collection[int]) -> Sequence[ParkedFile]:
         """Puts of these files follow: each counts as not answered until `fail_parked` says that it was.
 
+        Returns the files as they are now, by id: only these may be put, and only where they say now. One that is
+        missing was delivered or expired; one that was re-aimed since it was read must not appear at its old place.
         A crash after it: the files are never re-aimed, since a put may be under way.
         """
         ...
 
     def fail_parked(self, failures: Collection[ParkedFailure]) -> None:
-        """Tries failed. An answered one takes back what `begin_parked` counted; `failing_since` begins to run."""
+        """Tries failed. An answered one takes back what `begin_parked` counted; `failing_since` begins to run.
+
+        Once for each try, not again after OutcomeUnknown: what was taken back twice could hide a put under way.
+        """
         ...
 
     def rename_parked(self, file: ParkedFile, new_key: str) -> None:
@@ -309,8 +314,8 @@ class Ledger(Protocol):
     def deliver_parked(self, file: ParkedFile) -> bool:
         """A parked file lies in its bucket now: delivered, for the next digest of its chain.
 
-        A chain that has ended meanwhile gets one more digest, a starting one. False if it was not parked
-        under that bucket and key any more.
+        If its chain has ended meanwhile, its session is now among `Chains.orphans`: one more digest, a starting one.
+        False if it was not parked under that bucket and key any more.
         A crash before it: the file is put again, found to be there, then this.
         """
         ...

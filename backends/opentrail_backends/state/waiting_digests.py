@@ -1,0 +1,159 @@
+"""Digests that wait to be put: steps 9 and 10."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import asdict, fields
+from typing import Any
+
+from sqlalchemy import Connection, Select, and_, bindparam, case, func, or_, select, tuple_, update
+
+from opentrail_backends.state import tables
+from opentrail_backends.state.clock import StoreClock
+from opentrail_backends.state.places import HeadMoved, use_stamp
+from opentrail_backends.state.port import BuiltDigest, DigestFailure, StateError
+
+_chain = tables.chain
+_digest = tables.digest
+_COLUMNS = [_digest.c[field.name] for field in fields(BuiltDigest)]
+
+
+def unpublished(
+    limit: int, without_buckets: Collection[str], without_trails: Collection[tuple[str, str]]
+) -> Select[Any]:
+    """All chains' first waiting digests before any chain's second one, without what is held up."""
+    of_chain, in_order = _digest.c.chain_id, _digest.c.sequence
+    held_up = func.max(case((_is_left_out(without_buckets, without_trails), 1), else_=0))
+    waiting = (
+        select(
+            _digest.c.chain_id,
+            _digest.c.sequence,
+            func.row_number().over(partition_by=of_chain, order_by=in_order).label("turn"),
+            held_up.over(partition_by=of_chain, order_by=in_order).label("held_up"),  # one of those up to here
+        )
+        .where(_digest.c.published_at.is_(None))
+        .subquery()
+    )
+    return (
+        select(*_COLUMNS)
+        .join(waiting, and_(waiting.c.chain_id == _digest.c.chain_id, waiting.c.sequence == _digest.c.sequence))
+        .where(waiting.c.held_up == 0)
+        .order_by(waiting.c.turn, _digest.c.end, _digest.c.chain_id)
+        .limit(limit)
+    )
+
+
+def begin_puts(connection: Connection, digests: Collection[tuple[str, int]]) -> list[BuiltDigest]:
+    """Counts a put of each; returns those that still wait, as they are now."""
+    begun: list[BuiltDigest] = []
+    for chain_id, sequence in sorted(set(digests)):  # in one order, so that nobody waits in a circle
+        counted = (
+            update(_digest)
+            .where(_this(chain_id, sequence), _digest.c.published_at.is_(None))
+            .values(unanswered_puts=_digest.c.unanswered_puts + 1)
+            .returning(*_COLUMNS)
+        )
+        begun += [BuiltDigest(**row) for row in connection.execute(counted).mappings()]
+    return begun
+
+
+def fail_puts(connection: Connection, failures: Iterable[DigestFailure]) -> None:
+    """Takes back the count of each put that was answered, and notes why it failed."""
+    values = [
+        {
+            "of_chain": failure.chain_id,
+            "of_sequence": failure.sequence,
+            "noted": failure.error,
+            "answered": int(failure.is_answered),
+        }
+        for failure in sorted(failures)
+    ]
+    if values:
+        left = _digest.c.unanswered_puts - bindparam("answered")
+        failing = (
+            update(_digest)
+            .where(
+                _digest.c.chain_id == bindparam("of_chain"),
+                _digest.c.sequence == bindparam("of_sequence"),
+                _digest.c.published_at.is_(None),
+            )
+            .values(error=bindparam("noted"), unanswered_puts=case((left > 0, left), else_=0))
+        )
+        connection.execute(failing, values)
+
+
+def mark_published(
+    connection: Connection, clock: StoreClock, chain_id: str, sequence: int, signature: str | None
+) -> None:
+    """The digest's bytes are forgotten, the head keeps location, hash and signature. Raises StateError."""
+    # Chain and digest are locked, in this order, before the clock, which all others need too.
+    both = (
+        select(_digest.c.published_at, _digest.c.signature)
+        .select_from(_chain)
+        .join(_digest, _chain.c.id == _digest.c.chain_id)
+    )
+    row = connection.execute(both.where(_this(chain_id, sequence)).with_for_update()).first()
+    if row is None:
+        raise StateError(f"Chain {chain_id} has no digest {sequence}.")
+    if row.published_at is not None or signature not in {None, row.signature}:
+        return
+    now = clock.record(connection)
+    connection.execute(
+        update(_digest).where(_this(chain_id, sequence)).values(published_at=now, body=None, files=None, error=None)
+    )
+    connection.execute(update(_chain).where(_chain.c.id == chain_id).values(digest_published_at=now))
+
+
+def replace_waiting(connection: Connection, waiting: Sequence[BuiltDigest], restamped: Sequence[BuiltDigest]) -> None:
+    """The chain's waiting digests get later stamps. Raises HeadMoved if they are not what the chain has."""
+    head, new_head = waiting[-1], restamped[-1]
+    this_head = and_(
+        _chain.c.id == head.chain_id, _chain.c.sequence == head.sequence, _chain.c.head_signature == head.signature
+    )
+    place = connection.execute(select(_chain.c.place).where(this_head)).scalar_one_or_none()
+    if place is None:
+        raise HeadMoved
+    use_stamp(connection, place, new_head.end)  # before the chain's row: everybody locks in this order
+    moved = connection.execute(
+        update(_chain).where(this_head, _chain.c.place == place).values(last_end=new_head.end, **head_of(new_head))
+    ).rowcount
+    if moved != 1:
+        raise HeadMoved
+    for old, new in zip(waiting, restamped, strict=True):
+        _replace_digest(connection, old, new)
+
+
+def head_of(digest: BuiltDigest) -> dict[str, str]:
+    """What a chain's row keeps of its newest digest."""
+    return {
+        "head_bucket": digest.bucket,
+        "head_key": digest.object_key,
+        "head_sha256": digest.sha256,
+        "head_signature": digest.signature,
+    }
+
+
+def _replace_digest(connection: Connection, old: BuiltDigest, new: BuiltDigest) -> None:
+    """The row of a digest that is not published gets other bytes. Raises HeadMoved if it is not that one."""
+    replaced = connection.execute(
+        update(_digest)
+        .where(
+            _this(old.chain_id, old.sequence),
+            _digest.c.signature == old.signature,
+            _digest.c.published_at.is_(None),
+        )
+        .values(**asdict(new))
+    ).rowcount
+    if replaced != 1:
+        raise HeadMoved
+
+
+def _is_left_out(buckets: Collection[str], trails: Collection[tuple[str, str]]) -> Any:
+    conditions = [_digest.c.bucket.in_(sorted(buckets))]
+    if trails:
+        conditions.append(tuple_(_digest.c.bucket, _digest.c.trail_arn).in_(sorted(trails)))
+    return or_(*conditions)
+
+
+def _this(chain_id: str, sequence: int) -> Any:
+    return and_(_digest.c.chain_id == chain_id, _digest.c.sequence == sequence)
