@@ -174,6 +174,8 @@ def test_a_broker_that_goes_and_comes_back_loses_and_doubles_nothing(
 ) -> None:
     world = KafkaWorld(closing, own_kafka.bootstrap)
     world.bus.ensure_topic(REGION, 2)
+    hints = world.bus.lag("a group that a new cluster is asked for first")  # it has no coordinator yet
+    assert [hint for hint, _ in hints.values()] == [None, None]
     publisher = world.publisher()
     reader = world.member().join()
     until(lambda: len(reader.ours) == 2, reader)

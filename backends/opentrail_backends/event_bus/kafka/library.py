@@ -8,7 +8,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from kafka.errors import KafkaError, NodeNotReadyError
+from kafka.errors import (
+    CoordinatorLoadInProgressError,
+    CoordinatorNotAvailableError,
+    KafkaError,
+    NodeNotReadyError,
+    NotCoordinatorError,
+)
 from kafka.net import KafkaNetSocket
 from kafka.net.compat import KafkaNetClient
 
@@ -16,7 +22,8 @@ from opentrail_backends.event_bus.port import EventBusError
 
 T = TypeVar("T")
 
-_PATIENCE_SECONDS = 2.0
+_PATIENCE_SECONDS = 10.0
+_NOT_READY = (NodeNotReadyError, CoordinatorNotAvailableError, CoordinatorLoadInProgressError, NotCoordinatorError)
 
 
 def explain(error: BaseException) -> str:
@@ -39,18 +46,19 @@ def kafka_errors(doing: str) -> Iterator[None]:
 
 
 def patiently(ask: Callable[[], T]) -> T:
-    """Asks again, for two seconds, while the library says that it has no connection ready.
+    """Asks again, for some seconds, while the cluster is well and only not ready to answer.
 
-    It says so at once (NodeNotReadyError) while its connections are being made, though the cluster is well.
+    The library says NodeNotReadyError at once while its connections are being made. A group's coordinator is not there
+    before the first question about a group (a new cluster makes its topic then), and loads after a broker's restart.
     """
     deadline = time.monotonic() + _PATIENCE_SECONDS
     while True:
         try:
             return ask()
-        except NodeNotReadyError:
+        except _NOT_READY:
             if time.monotonic() > deadline:
                 raise
-            time.sleep(0.02)
+            time.sleep(0.05)
 
 
 class _ClosingSocket(KafkaNetSocket):  # type: ignore[misc]  # the library is untyped

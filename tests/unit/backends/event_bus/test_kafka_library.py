@@ -3,7 +3,13 @@
 import itertools
 
 import pytest
-from kafka.errors import KafkaConnectionError, NodeNotReadyError
+from kafka.errors import (
+    CoordinatorLoadInProgressError,
+    CoordinatorNotAvailableError,
+    KafkaConnectionError,
+    NodeNotReadyError,
+    NotCoordinatorError,
+)
 
 from opentrail_backends.event_bus.kafka import library
 
@@ -24,6 +30,13 @@ def test_a_cluster_whose_connections_are_being_made_is_asked_again():
     assert (
         library.patiently(asker(NodeNotReadyError("No node_id provided"), NodeNotReadyError("1"), "topics")) == "topics"
     )
+
+
+@pytest.mark.parametrize(
+    "error", [CoordinatorNotAvailableError(), CoordinatorLoadInProgressError(), NotCoordinatorError()]
+)
+def test_a_groups_coordinator_that_is_not_there_yet_is_asked_again(error):
+    assert library.patiently(asker(error, error, "offsets")) == "offsets"
 
 
 def test_patience_ends(monkeypatch):
