@@ -14,10 +14,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
+from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Self
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 LATE_SECONDS = 21.0
 """Longer than the S3 adapter waits for the answer to one put (a third of its 60 s)."""
@@ -60,6 +61,8 @@ class FaultyS3:
     seed: int = 0
     struck: Counter[str] = field(default_factory=Counter)
     """How many requests were struck, by kind."""
+    stored_at: dict[tuple[str, str], float] = field(default_factory=dict)
+    """When the server took an object (monotonic clock), by bucket and key."""
 
     def __post_init__(self) -> None:
         parts = urlsplit(self.upstream)
@@ -180,7 +183,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _relay(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        bucket, _, key = urlsplit(self.path).path.lstrip("/").partition("/")
+        bucket, key = self._bucket_and_key()
         relay = self.server.relay
         trouble = relay.strike(bucket, is_put=self.command == "PUT" and bool(key))
         match trouble and trouble.kind:
@@ -217,7 +220,14 @@ class _Handler(BaseHTTPRequestHandler):
             self._upstream.putheader(name, value)
         self._upstream.endheaders(body)
         answer = self._upstream.getresponse()
-        return answer, answer.read()
+        text = answer.read()
+        if self.command == "PUT" and answer.status == HTTPStatus.OK:
+            self.server.relay.stored_at[self._bucket_and_key()] = time.monotonic()
+        return answer, text
+
+    def _bucket_and_key(self) -> tuple[str, str]:
+        bucket, _, key = unquote(urlsplit(self.path).path).lstrip("/").partition("/")
+        return bucket, key
 
     def _answer(self, answer: http.client.HTTPResponse, body: bytes) -> None:
         self.send_response_only(answer.status, answer.reason)

@@ -54,10 +54,13 @@ class Made:
             log_files=tuple(
                 LogFileEntry(TRAIL.bucket, key, sha256(self.found.log_files[key]), None, None) for key in files
             ),
-            previous=before and PreviousDigest(TRAIL.bucket, before, sha256(self.found.digests[before][2]), "cd"),
+            previous=None if before is None else self.link_to(before),
         )
         self.put_digest(place, digest)
         return str(place)
+
+    def link_to(self, key: str) -> PreviousDigest:
+        return PreviousDigest(TRAIL.bucket, key, sha256(self.found.digests[key][2]), "cd")
 
     def put_digest(self, place: DigestKey, digest: Digest) -> None:
         self.found.digests[str(place)] = place, digest, digest.to_bytes()
