@@ -40,7 +40,17 @@ def put_window(
             # Its place in the spool names the intent.
             copy = LogFilePut(lease.region, lease.partition, intent.number, file, tools.spool.copy(held).body)
             parked[file.object_key] = Parking(tools.spool.park(copy), None, is_answered=False)
-            moved.append(held)
+            place = HeldFile(
+                file.incarnation,
+                lease.region,
+                lease.partition,
+                intent.number,
+                file.account_id,
+                file.part,
+                file.sha256,
+            )
+            if held != place:
+                moved.append(held)
     lease = tools.state.ledger.deliver(lease, intent, parked, numbers)
     for held in moved:
         tools.spool.forget_copy(held)

@@ -24,6 +24,7 @@ _CLOCKS_DIFFER_SECONDS = 900
 """Files are stamped by the state store's clock, messages by the bus's."""
 _ROWS_KEPT_SECONDS = 34 * 24 * 3600
 """A file that was delivered longer ago may have been forgotten by the ledger."""
+_AN_HOUR_MS = 3_600_000
 _MARK = 300
 """Stamps of files stand on marks of so many seconds."""
 
@@ -80,11 +81,8 @@ def settle_restored(tools: SettleTools, case: Case, reader: SettleReader, feed: 
     since = _since(known, reader, lease)
     named = _named(known, since)
     lease = _settle_open(known, lease, all_fates(intents, *case.partition, tools.object_store, tools.spool), named)
-    delivered_at = {
-        Partition(row["region"], row["partition"]): row["last_delivered_at"] for row in tools.state.ledger.windows()
-    }
     _settle_parked(known, named)
-    rows = read_rows(tools.inspection, delivered_at)
+    rows = read_rows(tools.inspection, known.partition, _recent(known, since))
     rebuild = Rebuild(tools, feed, lease, known.topic_id, done)
     first = max(lease.next_offset, known.bounds.start)
     wanted = wanted_of(
@@ -121,6 +119,17 @@ def _since(known: _Restored, reader: SettleReader, lease: Lease) -> int:
         seconds: int = message.append_time // 1000 - _CLOCKS_DIFFER_SECONDS
         return seconds // _MARK * _MARK
     return now - _CLOCKS_DIFFER_SECONDS
+
+
+def _recent(known: _Restored, since: int) -> int:
+    """From when on (ms) delivered files may hold messages that the ledger has not passed."""
+    (last,) = [
+        row["last_delivered_at"] or 0
+        for row in known.tools.state.ledger.windows()
+        if (row["region"], row["partition"]) == known.partition
+    ]
+    # Where messages are gone, `since` says nothing of the messages that are there.
+    return min(since * 1000, last) if since * 1000 > last else max(since * 1000, last - _AN_HOUR_MS)
 
 
 def _named(known: _Restored, since: int) -> Named:
@@ -198,7 +207,7 @@ def _settle_parked(known: _Restored, named: Named) -> None:
 def _candidates(known: _Restored, rows: Rows, wanted: Wanted, since: int) -> Iterator[tuple[FoundFile, bool]]:
     """Files whose events may be among the wanted ones, and whether the ledger knows them."""
     tools = known.tools
-    for row in rows.since.get(known.partition, ()):
+    for row in rows.recent:
         if row.state is FileState.DELIVERED:
             found = found_in_bucket(tools.object_store, row.bucket, row.object_key)
         else:

@@ -104,7 +104,7 @@ def match(
     # Those that the ledger or a digest vouches for come first, then the largest: of two that hold the same, they count.
     ranked = sorted(candidates, key=lambda item: (not item[1], not _is_named(item[0], named), -item[0].count))
     for file, is_known in ranked:
-        found = _fit(file, wanted, region, named, partly=partly or is_known)
+        found = _fit(file, wanted, region, named, partly=partly)
         if found is None:
             strange.append(file)
             continue

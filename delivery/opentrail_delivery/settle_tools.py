@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from opentrail.evidence.log_file import Codec
@@ -77,29 +77,29 @@ class Rows:
     """Hashes by (bucket, object key); without files that were given up."""
     copies: frozenset[HeldFile]
     """The places in the spool of parked and expired files."""
-    since: Mapping[Partition, tuple[FileRow, ...]]
-    """Rows that were settled after their partition's last window: they count as delivered at its next offset."""
+    recent: Sequence[FileRow]
+    """Delivered and parked files of the partition that may hold events which its windows have not passed: a settlement
+    that died may have delivered them."""
 
 
-def read_rows(inspection: Inspection, delivered_at: Mapping[Partition, int | None]) -> Rows:
-    """Reads all file rows. `delivered_at`: when each partition's last window was delivered. Raises StateError."""
+def read_rows(inspection: Inspection, partition: Partition, since: int) -> Rows:
+    """Reads all file rows; `recent` are those of the partition from a time (ms) on. Raises StateError."""
     places: dict[tuple[str, str], str] = {}
     copies: set[HeldFile] = set()
-    since: dict[Partition, list[FileRow]] = {}
+    recent = []
     after = 0
     while page := inspection.files(_PAGE, after):
         after = page[-1].id
         for row in page:
-            partition = Partition(row.region, row.partition)
             if row.state is not FileState.LOST:
                 places[row.bucket, row.object_key] = row.sha256
             if row.state in {FileState.PARKED, FileState.EXPIRED}:
                 copies.add(held_of(row))
-            if row.state is FileState.PARKED or (
-                row.delivered_at is not None and row.delivered_at >= (delivered_at.get(partition) or 0)
+            if (row.region, row.partition) == partition and (
+                row.state is FileState.PARKED or (row.delivered_at is not None and row.delivered_at >= since)
             ):
-                since.setdefault(partition, []).append(row)
-    return Rows(places, frozenset(copies), {partition: tuple(rows) for partition, rows in since.items()})
+                recent.append(row)
+    return Rows(places, frozenset(copies), recent)
 
 
 def held_of(row: FileRow) -> HeldFile:

@@ -1,0 +1,123 @@
+"""What tests of the operator's commands do to a world from outside: dumps, restores, topics made anew, cut logs."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+import time
+from pathlib import Path
+from typing import Any
+
+from opentrail_backends.event_bus.port import Partition, Topic
+from opentrail_backends.state import open_state_store
+from opentrail_backends.state.inspection import inspection_of
+from opentrail_delivery.codec import fastest_codec
+from opentrail_delivery.settle import Settle, SettleReport, SettleTools
+from tests.crash.world import World
+
+
+def open_state(path: Path) -> Any:
+    """The state store of a world in this folder."""
+    state = open_state_store(f"sqlite:///{path}/state.db", secret_key=b"k" * 32)
+    state.migrate()
+    return state
+
+
+def dump(path: Path) -> Path:
+    """A backup of the state store, taken while it is in use."""
+    copy = path / "dump.db"
+    copy.unlink(missing_ok=True)
+    with (
+        contextlib.closing(sqlite3.connect(path / "state.db")) as source,
+        contextlib.closing(sqlite3.connect(copy)) as target,
+    ):
+        source.backup(target)
+    return copy
+
+
+def restore(world: World, path: Path, copy: Path) -> None:
+    """The state store is what it was at the backup."""
+    world.state.close()
+    for name in ("state.db", "state.db-wal", "state.db-shm"):
+        (path / name).unlink(missing_ok=True)
+    (path / "state.db").write_bytes(copy.read_bytes())
+    world.state = open_state(path)
+
+
+def keep_messages(world: World) -> None:
+    """Another group reads the bus and has passed nothing, so that the embedded bus forgets nothing."""
+    reader = world.bus.reader("history")
+    reader.subscribe(_Nobody())
+    reader.poll(0.1)
+    reader.close()
+
+
+class _Nobody:
+    def assigned(self, partitions: Any) -> None: ...
+
+    def revoked(self, partitions: Any) -> None: ...
+
+    def lost(self, partitions: Any) -> None: ...
+
+
+def make_topic_anew(world: World, path: Path, region: str, partitions: int = 1) -> Topic:
+    _change(path, "DELETE FROM topics WHERE region = ?", region)
+    return world.bus.ensure_topic(region, partitions)
+
+
+_PLACE = "(SELECT partitions.id FROM partitions JOIN topics ON topic = topics.id WHERE region = ? AND number = ?)"
+
+
+def cut_start(path: Path, partition: Partition, below: int) -> None:
+    """Messages below an offset are gone."""
+    _change(path, f"DELETE FROM messages WHERE partition = {_PLACE} AND offset < ?", *partition, below)
+    _change(path, f"UPDATE partitions SET start_offset = ? WHERE id = {_PLACE}", below, *partition)
+
+
+def cut_end(path: Path, partition: Partition, end: int) -> None:
+    """Messages from an offset on are gone."""
+    _change(path, f"DELETE FROM messages WHERE partition = {_PLACE} AND offset >= ?", *partition, end)
+    _change(path, f"UPDATE partitions SET end_offset = ? WHERE id = {_PLACE}", end, *partition)
+
+
+def _change(path: Path, statement: str, *values: Any) -> None:
+    with contextlib.closing(sqlite3.connect(path / "bus.db")) as connection, connection:
+        connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute(statement, values)
+
+
+def settle(
+    world: World,
+    region: str | None = None,
+    number: int | None = None,
+    *,
+    accept: bool = True,
+    adopt_unproven: bool = False,
+    **replaced: Any,
+) -> SettleReport:
+    """One run of `opentrail settle`."""
+    assert world.spool is not None
+    tools = SettleTools(
+        event_bus=world.bus,
+        object_store=replaced.get("store", world.store),
+        state=replaced.get("state", world.state),
+        inspection=inspection_of(world.state),
+        spool=world.spool,
+        codec=fastest_codec(),
+        settings=world.settings,
+        patience=10.0,
+        adopt_unproven=adopt_unproven,
+    )
+    return Settle(tools).run(region, number, accept=accept)
+
+
+def next_offset(world: World, partition: int = 0) -> int:
+    (row,) = [row for row in world.state.ledger.windows() if row["partition"] == partition]
+    return int(row["next_offset"])
+
+
+def run_for(worker: Any, seconds: float) -> None:
+    """Lets a worker do what it does."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        worker.turn()
