@@ -65,8 +65,9 @@ class ProducerServicer:
         UNAUTHENTICATED     no, unknown or expired credentials
         INVALID_ARGUMENT    the batch as a whole cannot be taken: empty, too many events or bytes, an unknown region,
         a client id that is not 16 bytes. Sending it again does not help
-        RESOURCE_EXHAUSTED  the account is over its rate limit or its share; `google.rpc.RetryInfo` in
-        `grpc-status-details-bin` says when to come back
+        RESOURCE_EXHAUSTED  the account is over its rate limit, or its share of the spool (or its organization's) is used
+        up, or too many calls are under way; nothing of the batch was taken. `google.rpc.RetryInfo`
+        in `grpc-status-details-bin` says when to come back, if it is there
         UNAVAILABLE         the bus did not confirm the batch, the caller could not be checked, or the server is
         draining: send the same batch again. Events of it may be on the bus already;
         numbers keep them from being delivered twice

@@ -5,11 +5,11 @@ import threading
 import grpc
 import pytest
 
-from opentrail_backends.state.port import StateError
+from opentrail_backends.state.port import SpoolUsage, StateError
 from opentrail_producer.settings import RateLimits
 from tests.integration.producer.calls import refused
 from tests.integration.producer_service import EXPIRED_TOKEN, OTHERS_TOKEN, TOKEN, Request, bearer, results, token_hash
-from tests.unit.producer.fakes import OTHER, REGION, record
+from tests.unit.producer.fakes import ACCOUNT, OTHER, REGION, record
 
 
 @pytest.mark.parametrize(
@@ -95,3 +95,18 @@ def test_over_its_rate_a_stream_ends_after_the_answers_before(start):
     with refused(grpc.StatusCode.RESOURCE_EXHAUSTED) as expected:
         next(stream)
     assert expected.delay > 5
+
+
+def test_whose_share_of_the_spool_is_used_up_is_told_when_to_come_back_and_others_go_on(service, monkeypatch):
+    usage = SpoolUsage(10**12, {ACCOUNT: 10**12})
+    monkeypatch.setattr(type(service.store.ledger), "spool_usage", lambda _ledger: usage)
+    with refused(grpc.StatusCode.RESOURCE_EXHAUSTED) as expected:
+        service.send([record(1)])
+    assert expected.delay == 30.0
+    assert f"account {ACCOUNT} has used up its share of the spool" in expected.error.details()
+    with refused(grpc.StatusCode.RESOURCE_EXHAUSTED):
+        next(service.stub.StreamEvents(iter([Request(events=[record(1)])]), metadata=bearer(TOKEN), timeout=10))
+    assert service.bus.memory.messages == []
+    service.send([record(1, recipientAccountId=OTHER)], token=OTHERS_TOKEN)
+    assert len(service.bus.memory.messages) == 1
+    assert service.metric("events_held_back_total") == 2
