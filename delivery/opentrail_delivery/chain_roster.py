@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterator
 
 from opentrail.evidence.digest_chain import first_end
-from opentrail.trails.configuration import Configuration, Organization
+from opentrail.evidence.object_keys import LogFileKey, parse_key
+from opentrail.trails.configuration import Configuration
+from opentrail.trails.names import parse_trail_arn
 from opentrail.trails.trail import Trail
-from opentrail_backends.state.port import Chain
+from opentrail_backends.state.port import Chain, Orphans
 
 _CHAINS = uuid.UUID("6a7f1ed0-3c0a-5a38-9f0e-2f0c6f1c5b7d")
 
@@ -24,31 +26,10 @@ def chain_key(chain: Chain) -> ChainKey:
 def wanted_chains(configuration: Configuration, regions: Collection[str]) -> Iterator[tuple[ChainKey, Trail]]:
     """Every chain that the configuration asks for: of each trail that logs with validation on."""
     for trail in configuration.trails.values():
-        yield from _chains_of(trail, configuration, regions)
-
-
-def once_wanted_chains(
-    configurations: Iterable[Configuration], regions: Collection[str]
-) -> Iterator[tuple[ChainKey, Trail]]:
-    """What any of these revisions asked for, the oldest first: logging may have begun and ended while nobody looked."""
-    seen: dict[str, tuple[Trail, Organization | None]] = {}
-    for configuration in configurations:
-        for trail in configuration.trails.values():
-            organization = configuration.organizations.get(trail.organization_id or "")
-            before = seen.get(trail.incarnation, (None, None))
-            # A revision shares with the one before it what did not change.
-            if trail is not before[0] or organization is not before[1]:
-                seen[trail.incarnation] = (trail, organization)
-                yield from _chains_of(trail, configuration, regions)
-
-
-def _chains_of(
-    trail: Trail, configuration: Configuration, regions: Collection[str]
-) -> Iterator[tuple[ChainKey, Trail]]:
-    if trail.is_logging and trail.log_file_validation_enabled:
-        for account_id in accounts_of(trail, configuration):
-            for region in regions_of(trail, regions):
-                yield (trail.incarnation, trail.logging_session, account_id, region), trail
+        if trail.is_logging and trail.log_file_validation_enabled:
+            for account_id in accounts_of(trail, configuration):
+                for region in regions_of(trail, regions):
+                    yield (trail.incarnation, trail.logging_session, account_id, region), trail
 
 
 def accounts_of(trail: Trail, configuration: Configuration) -> Collection[str]:
@@ -102,3 +83,24 @@ def new_chain(key: ChainKey, trail: Trail, started_at: int, digest_seconds: int)
         last_end=started_at,
         next_end=first_end(started_at, chain_id, digest_seconds),
     )
+
+
+def chain_of_orphans(orphans: Orphans, now: int, digest_seconds: int) -> Chain:
+    """The chain that files need, from what their row says of them: their trail may be long forgotten.
+
+    Raises MalformedKey, InvalidTrailArn: on a row that this release did not write.
+    """
+    arn = parse_trail_arn(orphans.trail_arn)
+    key = parse_key(orphans.object_key)
+    assert isinstance(key, LogFileKey)
+    trail = Trail(
+        incarnation=orphans.incarnation,
+        name=arn.name,
+        account_id=arn.account_id,
+        home_region=arn.home_region,
+        s3_bucket_name=orphans.bucket,
+        s3_key_prefix=key.prefix,
+        organization_id=key.organization_id,
+    )
+    identity = (orphans.incarnation, orphans.logging_session, orphans.account_id, orphans.region)
+    return new_chain(identity, trail, max(orphans.delivered_at // 1000, now - digest_seconds), digest_seconds)

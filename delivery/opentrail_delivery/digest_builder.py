@@ -1,48 +1,43 @@
-"""Steps 7 and 8: a digest of what was delivered since the last one, on the head of its chain, signed.
+"""Which chains there are, and their digests when they are due (steps 7 and 8, in `digest_steps.py`).
 
-step  what                                                              after a crash here
-7     build the digest from delivered rows not yet in a digest; sign    nothing happened
-8     one transaction: compare-and-swap the head, mark exactly the rows redo 9 with the same bytes
-
-Several builders may run: the compare-and-swap lets one of them win. They go on while step 9 fails.
+Several builders may run: the compare-and-swap of a chain's head lets one of them win. They go on while step 9 fails.
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import structlog
 
-from opentrail.evidence.digest import Digest, LogFileEntry, PreviousDigest, string_to_sign
-from opentrail.evidence.digest_chain import next_end
-from opentrail.evidence.object_keys import digest_key
-from opentrail.evidence.times import format_time
 from opentrail.trails.configuration import Configuration
 from opentrail.trails.trail import Trail
 from opentrail_backends.event_bus.port import EventBus
 from opentrail_backends.key_management.port import KeyManagementError
-from opentrail_backends.state.port import BuiltDigest, Chain, Chains, DeliveredFile, Ledger
+from opentrail_backends.state.port import Chain, Chains, Ledger, Orphans
 from opentrail_delivery.chain_roster import (
     ChainKey,
     chain_key,
+    chain_of_orphans,
     new_chain,
-    once_wanted_chains,
     place_of,
     wanted_chains,
 )
 from opentrail_delivery.configuration_feed import ConfigurationFeed
+from opentrail_delivery.digest_steps import DigestSteps
 from opentrail_delivery.key_ring import KeyRing
 from opentrail_delivery.progress import DeliveryProgress
 from opentrail_delivery.settings import DeliverySettings
+from opentrail_delivery.trail_forms import TrailForms
 
 _log = structlog.get_logger("opentrail.delivery")
 
 _BATCH = 500
 """Chains that are seen to in one round."""
-_FAR = 2**40
-"""A time (seconds) after all deliveries."""
+_FOLLOW_SECONDS = 600
+"""All chains are looked at so often though nothing has changed: whoever had to end one may have died before it."""
+_ORPHANS_SECONDS = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,189 +57,166 @@ class DigestBuilder:
 
     def __init__(self, tools: BuilderTools) -> None:
         self._tools = tools
-        self._trails: dict[tuple[str, str, str | None, str | None], Trail] = {}
-        """The newest form of each trail for each of its targets: its key goes with its bucket."""
-        self._looked_at = -1
-        self._missed: dict[ChainKey, Trail] = {}
-        """Chains that a past revision asked for and that were never started: made if a file needs them."""
+        self._period = tools.settings.digest_seconds
+        self._steps = DigestSteps(tools.chains, tools.key_ring, TrailForms(tools.feed), self._period)
         self._progress = DeliveryProgress(tools.ledger, tools.event_bus, tools.settings.group)
         self._followed: tuple[int, frozenset[str]] | None = None
+        self._follow_at = 0
+        self._orphans_at = 0
+        self._goes_first: dict[str, str] = {}
+        """Of each place with chains that end: the id of the one whose last digest comes before others begin there."""
+        self._waiting = 0
+        """Due chains that the last round left alone."""
+        self._without_key: set[str] = set()
+        """Regions whose key did not sign in this round."""
 
     def run_once(self) -> int:
         """Follows the configuration, then builds what is due; returns how many digests were built.
 
-        Raises StateError, KeyManagementError, EventBusError.
+        Raises StateError, EventBusError.
         """
-        configuration = self._tools.feed.refresh()
-        regions = frozenset(self._tools.event_bus.topics())
-        now = self._tools.chains.now() // 1000
-        seen = (configuration.revision, regions)
-        if self._followed != seen:
-            chains = self._tools.chains.all_chains()
-            self._progress.look_again()
-            self._look_back(chains, configuration, regions)
-            self._start_chains(chains, configuration, regions, now)
-            settled = self._start_missed(now)
-            settled &= self._move_chains(chains, configuration, now)
-            settled &= self._end_chains(chains, configuration, regions)
-            self._followed = seen if settled else None
-        built = 0
-        for chain in self._tools.chains.due(now, _BATCH):
-            try:
-                built += self._build(chain, chain.next_end if not chain.ending else now, last=chain.ending)
-            except KeyManagementError as error:  # one region's key: the other regions' chains go on
-                _log.warning(
-                    "a digest waits for its signing key", chain=chain.id, region=chain.region, error=str(error)
-                )
-        return built
+        built_before = self._steps.built
+        self._without_key.clear()
+        milliseconds = self._tools.chains.now()
+        self._follow(milliseconds // 1000)
+        self._adopt_orphans(milliseconds)
+        self._build_due(milliseconds // 1000)
+        return self._steps.built - built_before
 
     # --- which chains -----------------------------------------------------------------------------
 
-    def _look_back(self, chains: Sequence[Chain], newest: Configuration, regions: frozenset[str]) -> None:
-        """At the revisions since the last look: logging may have begun and ended between the two.
-
-        The trails are remembered: the last digests of deleted ones need them.
-        """
-        if self._looked_at == newest.revision:
+    def _follow(self, now: int) -> None:
+        """After a change, until all chains are as it wants them; and once in a while."""
+        if self._followed == self._newest() and now < self._follow_at:
             return
-        past = [known for known in self._tools.feed.history.known if known.revision > self._looked_at]
-        for configuration in past:
-            for trail in configuration.trails.values():
-                target = (trail.incarnation, trail.s3_bucket_name, trail.s3_key_prefix, trail.organization_id)
-                self._trails[target] = trail
-        sessions: dict[tuple[str, str, str], int] = {}
-        for chain in chains:
-            line = (chain.incarnation, chain.account_id, chain.region)
-            sessions[line] = max(sessions.get(line, 0), chain.logging_session)
-        wanted = {key for key, _ in wanted_chains(newest, regions)}
-        for key, trail in once_wanted_chains(past, regions):
-            if key not in wanted and key[1] > sessions.get((key[0], key[2], key[3]), 0):
-                self._missed[key] = trail
-        self._looked_at = newest.revision
+        # The chains before the configuration: whoever moved or ended one knew nothing that is not known here then.
+        chains = self._tools.chains.all_chains()
+        seen = self._newest()
+        configuration, regions = self._tools.feed.history.newest, seen[1]
+        wanted = dict(wanted_chains(configuration, regions))
+        self._progress.look_again()
+        self._start_chains(chains, wanted, now)
+        ending = [chain for chain in chains if not chain.ended and chain_key(chain) not in wanted]
+        self._goes_first = _first_of_places(ending, configuration)
+        settled = self._move_chains(chains, configuration, now)
+        settled &= self._end_chains(ending)
+        settled &= not any(chain.ending and not chain.ended for chain in chains)  # wanted again: starts anew after it
+        self._followed = seen if settled else None
+        self._follow_at = now + min(_FOLLOW_SECONDS, self._period)
 
-    def _start_chains(
-        self, chains: Sequence[Chain], configuration: Configuration, regions: frozenset[str], now: int
-    ) -> None:
-        running = {chain_key(chain) for chain in chains if not chain.ended}
-        wanted = wanted_chains(configuration, regions)
-        self._tools.chains.ensure_chains(self._new(key, trail, now) for key, trail in wanted if key not in running)
+    def _newest(self) -> tuple[int, frozenset[str]]:
+        return self._tools.feed.refresh().revision, frozenset(self._tools.event_bus.topics())
 
-    def _new(self, key: ChainKey, trail: Trail, now: int) -> Chain:
+    def _start_chains(self, chains: Sequence[Chain], wanted: dict[ChainKey, Trail], now: int) -> None:
         """A member or a region that came later starts its chain then, at the most one digest back."""
-        period = self._tools.settings.digest_seconds
-        return new_chain(key, trail, max(trail.started_logging_at // 1000, now - period), period)
-
-    def _start_missed(self, now: int) -> bool:
-        """Once delivery has passed what may be for them: starts those that have files. Whether none is left."""
-        started = False
-        missed = {key: self._new(key, trail, now) for key, trail in self._missed.items()}
-        for key, chain in missed.items():
-            if self._progress.has_passed(chain):
-                if self._tools.chains.undigested(chain, _FAR):
-                    self._tools.chains.ensure_chains([chain])
-                    started = True
-                self._progress.forget(chain.id)
-                del self._missed[key]
-        return not (self._missed or started)
+        running = {chain_key(chain) for chain in chains if not chain.ended}
+        self._tools.chains.ensure_chains(
+            new_chain(key, trail, max(trail.started_logging_at // 1000, now - self._period), self._period)
+            for key, trail in wanted.items()
+            if key not in running
+        )
 
     def _move_chains(self, chains: Sequence[Chain], configuration: Configuration, now: int) -> bool:
         """A trail's bucket changed: a digest is cut for the old one at once, the next lies in the new one."""
         settled = True
         for chain in chains:
             trail = configuration.trails.get(chain.incarnation)
-            if chain.ended or chain.ending or trail is None:
+            if trail is None or chain.ended or chain.ending:
                 continue
-            place = place_of(trail, chain.account_id, chain.region)
-            if place != chain.place:
+            if place_of(trail, chain.account_id, chain.region) != chain.place:
                 settled = False  # another builder may have moved the head: the next round sees
-                if chain.last_end >= now or self._build(chain, now, last=False):
-                    cut = replace(chain, sequence=chain.sequence + (chain.last_end < now))
-                    target = (trail.s3_bucket_name, trail.s3_key_prefix, trail.organization_id)
-                    self._tools.chains.move(cut, *target, place)
+                if not self._has_to_wait(chain):
+                    self._move(chain, trail, now)
         return settled
 
-    def _end_chains(self, chains: Sequence[Chain], configuration: Configuration, regions: frozenset[str]) -> bool:
+    def _move(self, chain: Chain, trail: Trail, now: int) -> None:
+        chain = self._signing(chain, partial(self._steps.catch_up, chain, now)) or chain
+        if chain.next_end <= now:
+            return
+        cut = chain
+        if chain.last_end < now:
+            built = self._signing(chain, partial(self._steps.build, chain, now, last=False))
+            if built is None:
+                return
+            cut = built
+        # A crash here: the next round cuts another digest for the old place.
+        target = (trail.s3_bucket_name, trail.s3_key_prefix, trail.organization_id)
+        self._tools.chains.move(cut, *target, place_of(trail, chain.account_id, chain.region))
+
+    def _end_chains(self, ending: Sequence[Chain]) -> bool:
         """Chains that nothing asks for any more end, once delivery has passed what the bus held by then."""
-        wanted = {key for key, _ in wanted_chains(configuration, regions)}
-        settled = True
-        for chain in chains:
-            if chain.ending and not chain.ended:
-                settled = False  # if it is asked for again meanwhile, it starts anew after its last digest
-            elif chain_key(chain) in wanted:
-                self._progress.forget(chain.id)
-            elif not chain.ended:
-                settled = False
-                if self._progress.has_passed(chain):
-                    self._tools.chains.mark_ending(chain.id)
-                    self._progress.forget(chain.id)
-        return settled
+        self._progress.keep(chain.id for chain in ending)
+        for chain in ending:
+            if not chain.ending and self._progress.has_passed(chain):
+                self._tools.chains.mark_ending(chain.id)
+        return not ending
 
-    # --- steps 7 and 8 ----------------------------------------------------------------------------
+    def _adopt_orphans(self, milliseconds: int) -> None:
+        """Files of a session that was over before anyone looked, or after its chain had ended: they get a chain.
 
-    def _build(self, chain: Chain, end: int, *, last: bool) -> bool:
-        """Steps 7 and 8 for one digest that ends at `end`. Whether our digest became the head."""
-        if end <= chain.last_end:
-            return False
-        rows = self._tools.chains.undigested(chain, end)
-        if last and len(self._tools.chains.undigested(chain, _FAR)) > len(rows):
-            return False  # delivered in this very second: the last digest comes a second later
-        digest = self._sign(chain, end, rows)
-        # A digest that was cut early leaves the chain's rhythm as it is.
-        due = chain.next_end if chain.next_end > end else next_end(end, self._tools.settings.digest_seconds)
-        # A crash before the next line: nothing happened. After it: step 9 is redone with the bytes of the row.
-        return self._tools.chains.append(chain, digest, [row.id for row in rows], due, last)
+        It ends in the ordinary way.
+        """
+        if milliseconds < self._orphans_at:
+            return
+        found = self._tools.chains.orphans(_BATCH)
+        chains = [chain for orphans in found if (chain := self._chain_of(orphans, milliseconds // 1000)) is not None]
+        if chains:
+            self._tools.chains.ensure_chains(chains)
+            self._followed = None
+        # If there are more than one answer holds, the next round asks for them.
+        self._orphans_at = milliseconds + min(_ORPHANS_SECONDS * 1000, self._period * 250) * (len(chains) < _BATCH)
 
-    def _sign(self, chain: Chain, end: int, rows: Sequence[DeliveredFile]) -> BuiltDigest:
-        key = self._tools.key_ring.key_for(chain.region, end)
-        trail = self._trails.get((chain.incarnation, chain.bucket, chain.key_prefix, chain.organization_id))
-        place = digest_key(
-            account_id=chain.account_id,
-            region=chain.region,
-            trail_name=chain.trail_name,
-            home_region=chain.home_region,
-            end_seconds=end,
-            prefix=chain.key_prefix,
-            organization_id=chain.organization_id,
-        )
-        body = Digest(
-            account_id=chain.account_id,
-            start=chain.last_end,
-            end=end,
-            s3_bucket=chain.bucket,
-            s3_object=place,
-            fingerprint=key.fingerprint,
-            log_files=tuple(_entry(row) for row in rows),
-            previous=_previous(chain),
-        ).to_bytes()
-        sha256 = hashlib.sha256(body).hexdigest()
-        signed = string_to_sign(format_time(end), chain.bucket, place, sha256, chain.head_signature)
-        return BuiltDigest(
-            chain_id=chain.id,
-            sequence=chain.sequence + 1,
-            bucket=chain.bucket,
-            object_key=place,
-            start=chain.last_end,
-            end=end,
-            body=body,
-            sha256=sha256,
-            signature=self._tools.key_ring.sign(key, signed),
-            fingerprint=key.fingerprint,
-            trail_arn=trail.arn if trail else "",
-            kms_key_id=trail.kms_key_id if trail else None,
-        )
+    def _chain_of(self, orphans: Orphans, now: int) -> Chain | None:
+        """From the row alone; a row that an older release wrote needs what is known of the trail."""
+        if not orphans.trail_arn:
+            form = next(self._tools.feed.history.forms_of(orphans.incarnation), None)
+            orphans = replace(orphans, trail_arn=form.arn if form else "")
+        try:
+            return chain_of_orphans(orphans, now, self._period)
+        except ValueError as error:
+            _log.error("delivered files come into no digest: their trail is not known", error=str(error))
+            return None
+
+    # --- what is due ------------------------------------------------------------------------------
+
+    def _build_due(self, now: int) -> None:
+        left_alone = 0
+        # What the last round left alone is among what is due: it takes no other's place.
+        for chain in self._tools.chains.due(now, _BATCH + self._waiting):
+            if self._has_to_wait(chain):
+                left_alone += 1
+            else:
+                self._signing(chain, partial(self._steps.catch_up, chain, now))
+        self._waiting = left_alone
+
+    def _has_to_wait(self, chain: Chain) -> bool:
+        """For its region's key; or a chain that begins, for the last digest of those before it in its place.
+
+        A validator that comes to a starting digest goes on with the newest one before it: it would not see what two
+        chains write into one place by turns.
+        """
+        begins_too_early = chain.head_key is None and self._goes_first.get(chain.place, chain.id) != chain.id
+        return begins_too_early or chain.region in self._without_key
+
+    def _signing(self, chain: Chain, step: Callable[[], Chain | None]) -> Chain | None:
+        """One region's key: the other regions' chains go on, this one's wait for the next round."""
+        if chain.region in self._without_key:
+            return None
+        try:
+            return step()
+        except KeyManagementError as error:
+            _log.warning("a digest waits for its signing key", chain=chain.id, region=chain.region, error=str(error))
+            self._without_key.add(chain.region)
+            return None
 
 
-def _entry(row: DeliveredFile) -> LogFileEntry:
-    return LogFileEntry(
-        s3_bucket=row.bucket,
-        s3_object=row.object_key,
-        hash_value=row.sha256,
-        oldest_event_time=row.oldest_event_time,
-        newest_event_time=row.newest_event_time,
-    )
-
-
-def _previous(chain: Chain) -> PreviousDigest | None:
-    if chain.head_bucket is None or chain.head_key is None or chain.head_sha256 is None or chain.head_signature is None:
-        return None
-    return PreviousDigest(chain.head_bucket, chain.head_key, chain.head_sha256, chain.head_signature)
+def _first_of_places(ending: Sequence[Chain], configuration: Configuration) -> dict[str, str]:
+    """Of chains that nothing asks for any more: by place the one that goes first, also in places they move to."""
+    first: dict[str, str] = {}
+    # One that has digests already goes on; else the one that began first.
+    for chain in sorted(ending, key=lambda c: (c.head_key is None, c.last_end, c.logging_session, c.id)):
+        first.setdefault(chain.place, chain.id)
+        trail = configuration.trails.get(chain.incarnation)
+        if trail is not None:
+            first.setdefault(place_of(trail, chain.account_id, chain.region), chain.id)
+    return first

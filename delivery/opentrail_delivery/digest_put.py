@@ -1,43 +1,25 @@
-"""Steps 9 and 10: putting digests, in the order of their chains.
+"""Steps 9 and 10 for all chains: which digests are put when, so that no bucket holds up another one's.
 
-step  what                  after a crash here
-9     put the digest        redo 9: the same bytes
-10    mark it published     redo 9: the put is answered by 412 and the bytes are equal
+Each bucket has lanes, each of which is one thread's work (`digest_lane.py`). A lane that takes long is left to go on:
+the next rounds see to the other buckets. Before the puts of a round the ledger counts them, and takes back those that
+were answered by a refusal: what no put can make appear any more may be withdrawn, if its chain has moved elsewhere.
 """
 
 from __future__ import annotations
 
-import gzip
-import hashlib
-from collections.abc import Sequence
-from concurrent.futures import Executor
+import time
+from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
+from concurrent.futures import Executor, Future, wait
 from dataclasses import dataclass
 
 import structlog
 
-from opentrail.evidence.digest import (
-    SIGNATURE_ALGORITHM,
-    SIGNATURE_ALGORITHM_METADATA,
-    SIGNATURE_METADATA,
-    MalformedDigest,
-    parse_digest,
-    string_to_sign,
-)
-from opentrail.evidence.log_file import MalformedLogFile, read_log_file
-from opentrail.evidence.object_keys import DigestKey, parse_key
-from opentrail.evidence.signature import BadSignature, MalformedKeyError, verify
-from opentrail.evidence.times import format_time
-from opentrail_backends.object_store.port import (
-    ObjectAlreadyExists,
-    ObjectStoreError,
-    PutOptions,
-    StoredObject,
-)
-from opentrail_backends.state.port import BuiltDigest, Chains, PublicKeys
+from opentrail.evidence.object_keys import parse_key
+from opentrail_backends.state.port import BuiltDigest, Chain, Chains, DigestFailure, PublicKeys, StateError
 from opentrail_delivery.bucket_health import BucketHealth
 from opentrail_delivery.checked_store import CheckedStore
-from opentrail_delivery.digest_restamp import restamped
-from opentrail_delivery.errors import ChainHalted
+from opentrail_delivery.digest_lane import LaneResult, LaneTools, put_chains
 from opentrail_delivery.key_ring import KeyRing
 from opentrail_delivery.metrics import DeliveryMetrics
 from opentrail_delivery.status import DeliveryStatus
@@ -45,6 +27,19 @@ from opentrail_delivery.status import DeliveryStatus
 _log = structlog.get_logger("opentrail.delivery")
 
 _BATCH = 500
+_LANES = 4
+"""Threads for one bucket that works."""
+_UNPROVEN_CHAINS = 32
+"""Chains in the one lane of a bucket that may not work: so many puts may be counted if the process dies in it."""
+_LONG_SECONDS = 5.0
+"""A lane with so few chains that takes longer waits for a bucket that does not answer."""
+_ROUND_SECONDS = 0.5
+"""A round waits so long for its lanes."""
+_LOOK_SECONDS = 5.0
+"""Whether the chains of refused digests have moved is looked at so often at the most."""
+
+_Chains = list[list[BuiltDigest]]
+"""Some chains' waiting digests, each chain's in order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,118 +54,174 @@ class PublisherTools:
     putter: Executor
     metrics: DeliveryMetrics
     status: DeliveryStatus
+    threads: int = 16
+    """Of the putter."""
 
 
-class PlaceTaken(Exception):
-    """Something that we did not write lies at the digest's key."""
+@dataclass(frozen=True, slots=True)
+class _Lane:
+    """A lane that is planned or under way."""
+
+    bucket: str
+    chains: _Chains
+    is_proven: bool
+    is_failing: bool
+    started_at: float
 
 
 class DigestPublisher:
     """Puts the digests that are built and not known to be put."""
 
-    def __init__(self, tools: PublisherTools) -> None:
+    def __init__(self, tools: PublisherTools, clock: Callable[[], float] = time.monotonic) -> None:
         self._tools = tools
+        self._lane_tools = LaneTools(
+            tools.chains, tools.public_keys, tools.key_ring, tools.store, tools.health, tools.metrics
+        )
+        self._clock = clock
+        self._lanes: dict[Future[LaneResult], _Lane] = {}
         self._halted: set[str] = set()
+        self._refused: dict[str, BuiltDigest] = {}
+        """By chain, since the last look at where the chains are now."""
+        self._look_at = clock()
 
     def run_once(self) -> int:
         """One try for each waiting digest; returns how many were published. Raises StateError.
 
-        A digest that cannot be put holds up only the later ones of its own chain.
+        A digest that cannot be put holds up only the later ones of its own chain. A bucket that takes long is not
+        waited for: what becomes of it is seen in later rounds.
         """
-        by_chain: dict[str, list[BuiltDigest]] = {}
-        for digest in self._tools.chains.unpublished(_BATCH):
-            by_chain.setdefault(digest.chain_id, []).append(digest)
-        published = sum(self._tools.putter.map(self._publish_chain, by_chain.values()))
-        self._tools.metrics.halted_chains.set(len(self._halted))
+        published = self._collect()
+        passed_over: set[str] = set()
+        while len(waiting := self._waiting(passed_over)) > 0:
+            passed_over |= self._start(waiting)
+            if len(waiting) < _BATCH:
+                break
+        wait(self._lanes, timeout=_ROUND_SECONDS)
+        published += self._collect()
+        self._withdraw_moved()
         return published
 
-    def _publish_chain(self, digests: Sequence[BuiltDigest]) -> int:
+    def finish(self, timeout: float) -> None:
+        """At the end: waits for what is under way and notes what became of it. Raises StateError."""
+        wait(self._lanes, timeout=timeout)
+        self._collect()
+
+    # --- a round ----------------------------------------------------------------------------------
+
+    def _waiting(self, passed_over: AbstractSet[str]) -> Sequence[BuiltDigest]:
+        """What may be put now: nothing of buckets that are busy, nor of what is given up and not due for a try."""
+        buckets, trails = self._tools.health.resting()
+        busy = {lane.bucket for lane in self._lanes.values()}
+        return self._tools.chains.unpublished(_BATCH, buckets | busy | passed_over, trails)
+
+    def _start(self, waiting: Sequence[BuiltDigest]) -> set[str]:
+        """Starts lanes; returns the buckets that got none in this round."""
+        by_bucket = _by_bucket(waiting)
+        planned: list[_Lane] = []
+        for bucket in sorted(by_bucket, key=self._tools.health.is_failing):  # the others first
+            planned += self._lanes_of(bucket, by_bucket[bucket], [*self._lanes.values(), *planned])
+        wanted = [(d.chain_id, d.sequence) for lane in planned for chain in lane.chains for d in chain]
+        # A crash after it: nothing was put, and these digests are never withdrawn.
+        begun = {(d.chain_id, d.sequence): d for d in self._tools.chains.begin_puts(wanted)} if wanted else {}
+        for lane in planned:
+            # As they are now; what was published or withdrawn since it was read is not put.
+            chains = [[begun[key] for d in c if (key := (d.chain_id, d.sequence)) in begun] for c in lane.chains]
+            future = self._tools.putter.submit(put_chains, self._lane_tools, [chain for chain in chains if chain])
+            self._lanes[future] = lane
+        return by_bucket.keys() - {lane.bucket for lane in planned}
+
+    def _lanes_of(self, bucket: str, chains: _Chains, lanes: Sequence[_Lane]) -> list[_Lane]:
+        """What of a bucket's chains is put now, and by how many threads."""
+        if self._tools.health.is_proven(bucket):
+            tried = self._worth_a_try(chains)
+            shares = [tried[number::_LANES] for number in range(_LANES)]
+            return [_Lane(bucket, share, True, False, self._clock()) for share in shares if share]
+        is_failing = self._tools.health.is_failing(bucket)
+        if not self._has_room(lanes, is_failing=is_failing):
+            return []
+        tried = [chain[:1] for chain in self._worth_a_try(chains[:_UNPROVEN_CHAINS])]
+        return [_Lane(bucket, tried, False, is_failing, self._clock())] if tried else []
+
+    def _has_room(self, lanes: Sequence[_Lane], *, is_failing: bool) -> bool:
+        """A quarter of the threads for buckets that fail, half for others that may not work; a quarter stays free.
+
+        A lane that takes long counts no more: the others get on, though its thread waits.
+        """
+        threads = self._tools.threads
+        unproven = [lane for lane in lanes if not lane.is_proven]
+        if is_failing:
+            return sum(lane.is_failing for lane in unproven) < max(threads // 4, 1)
+        young = sum(self._clock() - lane.started_at < _LONG_SECONDS for lane in unproven)
+        return young < max(threads // 2, 1) and len(unproven) < max(threads * 3 // 4, 1)
+
+    def _worth_a_try(self, chains: _Chains) -> _Chains:
+        return [chain for chain in chains if self._tools.health.may_try(chain[0].bucket, chain[0].trail_arn)]
+
+    # --- what became of it ------------------------------------------------------------------------
+
+    def _collect(self) -> int:
         published = 0
-        for index, digest in enumerate(digests):
-            if not self._tools.health.may_try(digest.bucket, digest.trail_arn):
-                break
-            try:
-                self._put(digest)
-            except ObjectStoreError as error:
-                self._tools.health.failed(digest.bucket, digest.trail_arn, error)
-                self._tools.metrics.put_failures.labels(type(error).__name__).inc()
-                break
-            except PlaceTaken:
-                self._restamp(digests[index:])
-                break
-            except ChainHalted as halt:
-                _log.error("digest chain halted", chain=digest.chain_id, reason=halt.reason)
-                self._tools.status.halted(f"chain {digest.chain_id}", halt.reason)
-                self._halted.add(digest.chain_id)
-                break
-            self._tools.health.succeeded(digest.bucket, digest.trail_arn)
-            self._tools.status.released(f"chain {digest.chain_id}")
-            self._halted.discard(digest.chain_id)
-            # A crash here: step 9 again, which finds the same bytes.
-            self._tools.chains.mark_published(digest.chain_id, digest.sequence, digest.signature)
-            self._tools.metrics.digests.inc()
-            published += 1
+        failures: list[DigestFailure] = []
+        error: StateError | None = None
+        for future in [future for future in self._lanes if future.done()]:
+            del self._lanes[future]
+            result = future.result()
+            published += result.published
+            failures += result.failures
+            error = error or result.error
+            self._refused.update((digest.chain_id, digest) for digest in result.refused)
+            self._note_halts(result)
+        if failures:
+            # Not again if it fails: what was taken back twice could hide a put that is under way.
+            self._tools.chains.fail_puts(failures)
+        if error is not None:
+            raise error
         return published
 
-    def _put(self, digest: BuiltDigest) -> None:
-        """Step 9. Raises ObjectStoreError, ChainHalted, PlaceTaken."""
-        options = PutOptions(
-            metadata={SIGNATURE_METADATA: digest.signature, SIGNATURE_ALGORITHM_METADATA: SIGNATURE_ALGORITHM},
-            kms_key_id=digest.kms_key_id,
-            encryption_context={"aws:cloudtrail:arn": digest.trail_arn} if digest.kms_key_id else {},
-        )
-        body = gzip.compress(digest.body, mtime=0)
-        try:
-            self._tools.store.put(digest.bucket, digest.object_key, body, options)
-        except ObjectAlreadyExists:
-            self._compare(digest, self._tools.store.get(digest.bucket, digest.object_key))
+    def _note_halts(self, result: LaneResult) -> None:
+        for chain_id in self._halted & result.going:
+            self._tools.status.released(f"chain {chain_id}")
+        self._halted -= result.going
+        for chain_id, reason in result.halted.items():
+            if chain_id not in self._halted:
+                _log.error("digest chain halted", chain=chain_id, reason=reason)
+            self._tools.status.halted(f"chain {chain_id}", reason)
+        self._halted |= result.halted.keys()
+        self._tools.metrics.halted_chains.set(len(self._halted))
 
-    def _compare(self, digest: BuiltDigest, there: StoredObject) -> None:
-        """The key is taken (412): by this very digest, by another one that we signed, or by something foreign."""
-        signature = there.metadata.get(SIGNATURE_METADATA, "")
-        try:
-            body = read_log_file(there.body)
-        except MalformedLogFile:
-            body = b""
-        if body == digest.body and signature == digest.signature:
+    def _withdraw_moved(self) -> None:
+        """Refused digests whose chain has left the place: the next one, in the new place, names their files.
+
+        A move cuts a digest for the old place first, so there it is put if the bucket takes it at all.
+        """
+        if not self._refused or self._clock() < self._look_at:
             return
-        if self._is_ours(digest, body, signature):
-            raise ChainHalted(
-                digest.chain_id,
-                f"another digest that we signed lies at s3://{digest.bucket}/{digest.object_key}: the ledger went back "
-                "in time (restored from a backup?)",
-            )
-        raise PlaceTaken
-
-    def _restamp(self, waiting: Sequence[BuiltDigest]) -> None:
-        """Something foreign lies in our place: it is reported and left alone, ours gets a stamp one second later."""
-        first = waiting[0]
-        place = f"s3://{first.bucket}/{first.object_key}"
-        _log.error("something that we did not write lies at a digest's place: keep it and look into it", place=place)
-        self._tools.metrics.foreign_objects.inc()
-        # A crash before this: the same again. After it: step 9 with the new bytes.
-        self._tools.chains.replace_waiting(waiting, restamped(waiting, self._tools.key_ring))
-
-    def _is_ours(self, digest: BuiltDigest, body: bytes, signature: str) -> bool:
-        key = parse_key(digest.object_key)
-        assert isinstance(key, DigestKey)
-        try:
-            found = parse_digest(body)
-        except MalformedDigest:
-            return False
-        keys = self._tools.public_keys.between(key.region, found.end, found.end)
-        for public_key in keys:
-            if public_key.fingerprint == found.fingerprint:
-                message = string_to_sign(
-                    format_time(found.end),
-                    digest.bucket,
-                    digest.object_key,
-                    hashlib.sha256(body).hexdigest(),
-                    found.previous_signature,
+        self._look_at = self._clock() + _LOOK_SECONDS
+        refused, self._refused = self._refused, {}
+        chains = {chain.id: chain for chain in self._tools.chains.all_chains()}
+        for chain_id, digest in refused.items():
+            if chain_id in chains and _has_moved(chains[chain_id], digest):
+                count = self._tools.chains.withdraw(chain_id)
+                _log.warning(
+                    "digests withdrawn: their bucket refused them, and the trail has left it",
+                    chain=chain_id,
+                    bucket=digest.bucket,
+                    digests=count,
                 )
-                try:
-                    verify(public_key.der, signature, message)
-                except (BadSignature, MalformedKeyError):
-                    continue
-                return True
-        return False
+
+
+def _by_bucket(waiting: Sequence[BuiltDigest]) -> dict[str, _Chains]:
+    """The chains that wait, by the bucket of their first waiting digest."""
+    chains: dict[str, list[BuiltDigest]] = {}
+    for digest in waiting:
+        chains.setdefault(digest.chain_id, []).append(digest)
+    by_bucket: dict[str, _Chains] = {}
+    for digests in chains.values():
+        by_bucket.setdefault(digests[0].bucket, []).append(digests)
+    return by_bucket
+
+
+def _has_moved(chain: Chain, digest: BuiltDigest) -> bool:
+    key = parse_key(digest.object_key)
+    here = (chain.bucket, chain.key_prefix or None, chain.organization_id)
+    return (digest.bucket, key.prefix, key.organization_id) != here

@@ -1,7 +1,7 @@
 """A digest whose place is taken by something foreign gets a stamp one second later, and what follows it new links.
 
 The stamp is in the digest's key. Digests that were built on it and are not put yet name its key, hash and signature,
-so they are signed anew too; nothing that lies in the bucket changes.
+so they are signed anew too, each a second later; nothing that lies in the bucket changes.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from opentrail_backends.state.port import BuiltDigest
 from opentrail_delivery.key_ring import KeyRing
 
 
-def restamped(digests: Sequence[BuiltDigest], key_ring: KeyRing) -> list[BuiltDigest]:
-    """The waiting digests of a chain, in order, the first with a stamp one second later.
+def restamped(digests: Sequence[BuiltDigest], key_ring: KeyRing, above: int = 0) -> list[BuiltDigest]:
+    """The waiting digests of a chain, in order, each with a stamp one second later, or the next ones above `above`.
 
     Raises StateError, KeyManagementError.
     """
@@ -27,11 +27,11 @@ def restamped(digests: Sequence[BuiltDigest], key_ring: KeyRing) -> list[BuiltDi
     for digest in digests:
         content = parse_digest(digest.body)
         previous = content.previous
-        start, end = content.start, digest.end + 1
+        start, end = content.start, rising_end(digest.end + 1, above)
         if made:
             before = made[-1]
             previous = link(before.body, before.signature, before.bucket, before.object_key)
-            start, end = before.end, rising_end(digest.end, before.end)
+            start, end = before.end, rising_end(end, before.end)
         made.append(_signed(digest, content, previous, start, end, key_ring))
     return made
 

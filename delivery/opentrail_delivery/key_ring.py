@@ -8,6 +8,9 @@ from opentrail.evidence.signature import fingerprint
 from opentrail_backends.key_management.port import KeyManagement
 from opentrail_backends.state.port import PublicKey, PublicKeys
 
+_NEAR = 30
+"""A key begins where the one before it ended, if that was no longer ago than this part of its validity: a day of 30."""
+
 
 class KeyRing:
     """Signing keys of all regions, made and rotated when a digest needs one.
@@ -39,17 +42,33 @@ class KeyRing:
         found = self._public_keys.covering(region, digest_end)
         if found is not None:
             return found
+        valid_from, valid_until = self._validity(region, digest_end)
         pair = self._key_management.create_signing_key(region)
         # A crash here leaves a private half that nothing refers to: it has signed nothing and never will.
         made = PublicKey(
             region=region,
             fingerprint=fingerprint(pair.public_key),
             der=pair.public_key,
-            valid_from=digest_end,
-            valid_until=digest_end + self._valid_seconds,
+            valid_from=valid_from,
+            valid_until=valid_until,
             reference=pair.reference,
         )
         kept = self._public_keys.add(made)
         if kept.fingerprint != made.fingerprint:
             self._key_management.destroy_signing_key(pair.reference)
+        if kept.valid_until < digest_end:  # another process made one meanwhile that ends before this digest
+            return self._find_or_make(region, digest_end)
         return kept
+
+    def _validity(self, region: str, digest_end: int) -> tuple[int, int]:
+        """From a digest's end on, and not into the validity of a key that is there for later digests.
+
+        Where a key ended shortly before, without a gap to it: several builders do not make keys of a second each.
+        """
+        near = self._public_keys.between(region, digest_end - self._valid_seconds, digest_end + self._valid_seconds)
+        earlier = max((key.valid_until for key in near if key.valid_until < digest_end), default=None)
+        later = min((key.valid_from for key in near if key.valid_from > digest_end), default=None)
+        follows = earlier is not None and digest_end - earlier <= max(self._valid_seconds // _NEAR, 1)
+        valid_from = earlier + 1 if earlier is not None and follows else digest_end
+        valid_until = valid_from + self._valid_seconds
+        return valid_from, valid_until if later is None else min(valid_until, later - 1)

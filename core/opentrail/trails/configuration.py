@@ -7,7 +7,7 @@ of nothing, so an intent names all that governed it with one number per change p
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, TypeVar
@@ -197,6 +197,12 @@ class ConfigurationHistory:
         for change in self._changes:
             configurations.append(configurations[-1].after(change))
         return configurations
+
+    def forms_of(self, incarnation: str) -> Iterator[Trail]:
+        """Each form that a trail had, the newest first, also of one that was deleted."""
+        for change in reversed(self._changes):
+            if change.kind == Kind.TRAIL and change.id == incarnation and change.body is not None:
+                yield trail_from_body(incarnation, change.body)
 
     def at_time(self, append_time: int) -> Configuration:
         """The newest configuration in force at `append_time` (ms): it governs what the bus took then (step 2)."""

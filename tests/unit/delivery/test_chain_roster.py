@@ -5,12 +5,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from opentrail.evidence.digest_chain import first_end
+from opentrail.evidence.object_keys import log_file_key
 from opentrail.trails.configuration import Configuration, Organization
 from opentrail.trails.trail import Trail
-from opentrail_delivery.chain_roster import chain_key, new_chain, once_wanted_chains, place_of, wanted_chains
+from opentrail_backends.state.port import Orphans
+from opentrail_delivery.chain_roster import chain_key, chain_of_orphans, new_chain, place_of, wanted_chains
 
 HOME, AWAY = "eu-central-1", "us-east-1"
-MANAGEMENT, MEMBER, LATER = "111122223333", "444455556666", "777788889999"
+MANAGEMENT, MEMBER = "111122223333", "444455556666"
 ORGANIZATION = Organization("o-exampleorg", MANAGEMENT, frozenset({MANAGEMENT, MEMBER}))
 TRAIL = Trail(
     incarnation="first",
@@ -58,24 +60,36 @@ def test_a_region_that_the_bus_does_not_have_has_no_chain():
     assert keys(TRAIL, regions=(AWAY,)) == []
 
 
-def test_logging_that_began_and_ended_while_nobody_looked_had_its_chain():
-    revisions = [
-        configuration(TRAIL),
-        configuration(replace(TRAIL, is_logging=False)),
-        configuration(replace(TRAIL, logging_session=2)),
-        configuration(replace(TRAIL, logging_session=2, is_logging=False)),
-        configuration(),
-    ]
-    found = [key for key, _ in once_wanted_chains(revisions, (HOME,))]
-    assert found == [("first", 1, MANAGEMENT, HOME), ("first", 2, MANAGEMENT, HOME)]
+ORPHANS = Orphans(
+    incarnation="first",
+    logging_session=7,
+    account_id=MEMBER,
+    region=AWAY,
+    bucket="trail-logs",
+    object_key=log_file_key(
+        account_id=MEMBER, region=AWAY, seconds=0, unique="abc", prefix="a/b", organization_id=ORGANIZATION.id
+    ),
+    trail_arn=TRAIL.arn,
+    delivered_at=5_000_999,
+)
 
 
-def test_a_member_that_came_and_went_while_nobody_looked_had_its_chain():
-    trail = replace(TRAIL, organization_id=ORGANIZATION.id)
-    came = replace(ORGANIZATION, member_account_ids=frozenset({MANAGEMENT, MEMBER, LATER}))
-    revisions = [configuration(trail), configuration(trail, organization=came), configuration(trail)]
-    found = {key[2] for key, _ in once_wanted_chains(revisions, (HOME,))}
-    assert found == {MANAGEMENT, MEMBER, LATER}
+def test_orphans_get_the_chain_that_their_trail_would_have_given_them():
+    trail = replace(TRAIL, organization_id=ORGANIZATION.id, s3_key_prefix="a/b", logging_session=7)
+    key = ("first", 7, MEMBER, AWAY)
+    assert chain_of_orphans(ORPHANS, 5001, 3600) == new_chain(key, trail, 5000, 3600)
+
+
+def test_the_chain_of_orphans_begins_at_most_one_digest_back():
+    chain = chain_of_orphans(ORPHANS, 1_000_000, 3600)
+    assert chain.last_end == 1_000_000 - 3600
+    assert chain.next_end <= 1_000_000
+
+
+@pytest.mark.parametrize("row", [{"trail_arn": ""}, {"object_key": "something else"}], ids=str)
+def test_a_row_that_does_not_tell_its_trail_is_an_error(row):
+    with pytest.raises(ValueError, match="not"):
+        chain_of_orphans(replace(ORPHANS, **row), 5001, 3600)
 
 
 @pytest.mark.parametrize(

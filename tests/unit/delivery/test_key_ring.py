@@ -40,6 +40,10 @@ class PublicKeys:
         fitting = [k for k in self.listed if k.region == region and k.valid_from <= seconds <= k.valid_until]
         return max(fitting, key=lambda k: k.valid_from, default=None)
 
+    def between(self, region, start, end):
+        fitting = [k for k in self.listed if k.region == region and k.valid_from <= end and k.valid_until >= start]
+        return sorted(fitting, key=lambda k: k.valid_from)
+
     def add(self, key):
         if self.rival is not None:
             self.listed.append(self.rival)
@@ -110,3 +114,56 @@ def test_a_key_that_may_have_been_listed_is_found_and_none_is_destroyed(ring, li
         ring.key_for(REGION, 1000)
     assert ring.key_for(REGION, 1000) == listed.listed[0]
     assert (len(keys.made), keys.destroyed) == (1, [])
+
+
+def listed_key(valid_from, valid_until):
+    return PublicKey(
+        region=REGION, fingerprint="f", der=b"d", valid_from=valid_from, valid_until=valid_until, reference="there"
+    )
+
+
+def validities(listed):
+    return sorted((key.valid_from, key.valid_until) for key in listed.listed)
+
+
+def test_a_key_for_a_late_digest_does_not_reach_into_the_validity_of_a_later_one(ring, listed):
+    later = ring.key_for(REGION, 1000)
+    late = ring.key_for(REGION, 950)
+    assert (late.valid_from, late.valid_until) == (950, 999)
+    assert ring.key_for(REGION, 999) == late
+    assert ring.key_for(REGION, 1000) == later
+    assert validities(listed) == [(950, 999), (1000, 1100)]
+
+
+def test_a_key_long_before_a_later_one_has_its_whole_validity(ring):
+    ring.key_for(REGION, 1000)
+    assert (ring.key_for(REGION, 700).valid_from, ring.key_for(REGION, 700).valid_until) == (700, 800)
+
+
+def test_a_key_begins_where_the_one_before_it_has_just_ended(ring, listed):
+    """Several builders come to the end of a key in any order: they do not make a key for each second."""
+    ring.key_for(REGION, 1000)
+    third = ring.key_for(REGION, 1103)
+    assert (third.valid_from, third.valid_until) == (1101, 1201)
+    assert ring.key_for(REGION, 1101) == ring.key_for(REGION, 1102) == third
+    assert len(listed.listed) == 2
+
+
+def test_a_key_after_a_time_without_digests_begins_with_its_digest(ring):
+    ring.key_for(REGION, 1000)
+    assert ring.key_for(REGION, 1150).valid_from == 1150
+
+
+def test_a_key_fills_a_gap_between_two(ring, listed):
+    listed.listed = [listed_key(900, 999), listed_key(1010, 1110)]
+    made = ring.key_for(REGION, 1001)
+    assert (made.valid_from, made.valid_until) == (1000, 1009)
+
+
+def test_another_processes_key_that_ends_before_the_digest_does_not_sign_it(ring, listed, keys):
+    listed.listed = [listed_key(900, 999)]
+    listed.rival = listed_key(1000, 1001)
+    made = ring.key_for(REGION, 1002)
+    assert (made.valid_from, made.valid_until) == (1002, 1102)
+    assert keys.destroyed == ["1"]
+    assert validities(listed)[:2] == [(900, 999), (1000, 1001)]

@@ -1,0 +1,426 @@
+"""Digest chains by themselves: the real ledger and rules, a clock that is moved by hand, buckets in memory.
+
+What lies in the buckets is judged by the validator's walk, which follows the AWS CLI's rules, and by counting: each
+delivered file is in exactly one digest.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import itertools
+import json
+import threading
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, Future
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from opentrail.evidence.digest import Digest, parse_digest
+from opentrail.evidence.log_file import read_log_file
+from opentrail.evidence.object_keys import DigestKey, LogFileKey, log_file_key, parse_key
+from opentrail.trails.configuration import Kind, Organization, organization_body, trail_body
+from opentrail.trails.trail import Trail
+from opentrail_backends.event_bus.port import Bounds, Partition, Topic
+from opentrail_backends.key_management import open_key_management
+from opentrail_backends.key_management.port import KeyManagement
+from opentrail_backends.object_store.in_memory import InMemoryObjectStore
+from opentrail_backends.object_store.port import PutOptions, PutRefused
+from opentrail_backends.state import open_state_store
+from opentrail_backends.state.port import IntendedFile, Intent, NewChange, Parking, StateStore
+from opentrail_delivery.bucket_health import BucketHealth
+from opentrail_delivery.checked_store import CheckedStore
+from opentrail_delivery.configuration_feed import ConfigurationFeed
+from opentrail_delivery.digest_builder import BuilderTools, DigestBuilder
+from opentrail_delivery.digest_put import DigestPublisher, PublisherTools
+from opentrail_delivery.key_ring import KeyRing
+from opentrail_delivery.metrics import DeliveryMetrics
+from opentrail_delivery.settings import DeliverySettings
+from opentrail_delivery.status import DeliveryStatus
+from opentrail_validator import Finding, Subject, TrailPlace, validate
+from opentrail_validator import Kind as FindingKind
+from opentrail_validator.readers.port import ObjectMissing, StoredObject
+
+REGION = "eu-central-1"
+ACCOUNT = "111122223333"
+HOUR = 3600
+BEGINNING = 1_760_000_000 // HOUR * HOUR
+SETTINGS = DeliverySettings()
+
+
+class Clock:
+    """Milliseconds of the state store, and seconds for whoever waits; moved by the test."""
+
+    def __init__(self) -> None:
+        self.milliseconds = BEGINNING * 1000
+
+    def __call__(self) -> int:
+        return self.milliseconds
+
+    def seconds(self) -> float:
+        return self.milliseconds / 1000
+
+    def move(self, seconds: float) -> None:
+        self.milliseconds += int(seconds * 1000)
+
+
+class Inline(Executor):
+    """Does at once what is submitted."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        try:
+            future.set_result(fn(*args, **kwargs))
+        except BaseException as error:
+            future.set_exception(error)
+        return future
+
+
+class Buckets(InMemoryObjectStore):
+    """Buckets that refuse their puts, or do not answer until they are let go."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.refusing: set[str] = set()
+        self.silent: dict[str, threading.Event] = {}
+
+    def put(self, bucket: str, key: str, body: bytes, options: PutOptions) -> None:
+        if bucket in self.silent:
+            self.silent[bucket].wait()
+        if bucket in self.refusing:
+            raise PutRefused(f"scripted: {bucket} refuses", "AccessDenied")
+        super().put(bucket, key, body, options)
+
+
+class Bus:
+    """As much of an event bus as a builder asks for: topics and where they end."""
+
+    def __init__(self, *regions: str) -> None:
+        self.of_region = {region: Topic(region, f"events-{region}", f"topic-{region}", 1) for region in regions}
+        self.ends = dict.fromkeys(regions, 0)
+
+    def topics(self) -> Mapping[str, Topic]:
+        return self.of_region
+
+    def lag(self, _group: str) -> Mapping[Partition, tuple[None, Bounds]]:
+        return {Partition(region, 0): (None, Bounds(0, end)) for region, end in self.ends.items()}
+
+
+@dataclass
+class ChainWorld:
+    """Stores that outlive a builder."""
+
+    state: StateStore
+    keys: KeyManagement
+    clock: Clock
+    store: Buckets = field(default_factory=Buckets)
+    bus: Bus = field(default_factory=lambda: Bus(REGION))
+    settings: DeliverySettings = SETTINGS
+    delivered: list[tuple[str, str]] = field(default_factory=list)
+    """Bucket and key of all files that a digest is to name."""
+    _numbers: Iterator[int] = field(default_factory=itertools.count)
+
+    @classmethod
+    @contextmanager
+    def opened(cls, folder: Path) -> Iterator[ChainWorld]:
+        """A world on SQLite."""
+        clock = Clock()
+        state = open_state_store("sqlite://", secret_key=b"k" * 32, clock=clock)
+        state.migrate()
+        yield cls(state, open_key_management(f"file://{folder}/keys"), clock)
+        state.close()
+
+    # --- trails -----------------------------------------------------------------------------------
+
+    def add_trail(self, name: str = "audit", **changes: Any) -> Trail:
+        return self.put_trail(self._trail(name, **changes))
+
+    def _trail(self, name: str, bucket: str = "first-bucket", **changes: Any) -> Trail:
+        trail = Trail(
+            incarnation=str(uuid.UUID(int=next(self._numbers))),  # the same chains, so the same ends, in each run
+            name=name,
+            account_id=ACCOUNT,
+            home_region=REGION,
+            s3_bucket_name=bucket,
+            log_file_validation_enabled=True,
+            is_logging=True,
+            logging_session=1,
+            started_logging_at=self.clock.milliseconds,
+        )
+        return replace(trail, **changes)
+
+    def add_trails(self, names: Iterable[str], **changes: Any) -> list[Trail]:
+        """In one change, each with a prefix that is its name."""
+        trails = [self._trail(name, **{"s3_key_prefix": name, **changes}) for name in names]
+        self._apply(trails)
+        return trails
+
+    def put_trail(self, trail: Trail, **changes: Any) -> Trail:
+        trail = replace(trail, **changes)
+        self._apply([trail])
+        return trail
+
+    def _apply(self, trails: Sequence[Trail]) -> None:
+        for trail in trails:
+            self.store.create_bucket(trail.s3_bucket_name)
+        self.state.configuration.apply(
+            [NewChange(Kind.TRAIL, trail.incarnation, trail_body(trail)) for trail in trails]
+        )
+
+    def stop(self, trail: Trail) -> Trail:
+        return self.put_trail(trail, is_logging=False)
+
+    def start(self, trail: Trail, **changes: Any) -> Trail:
+        """StartLogging, or validation switched on: a new session."""
+        changes = {"is_logging": True, "log_file_validation_enabled": True, **changes}
+        return self.put_trail(
+            trail,
+            logging_session=trail.logging_session + 1,
+            started_logging_at=self.clock.milliseconds,
+            **changes,
+        )
+
+    def delete_trail(self, trail: Trail) -> None:
+        self.state.configuration.apply([NewChange(Kind.TRAIL, trail.incarnation, None)])
+
+    def put_organization(self, *members: str) -> Organization:
+        organization = Organization("o-exampleorg1", ACCOUNT, frozenset({ACCOUNT, *members}))
+        change = NewChange(Kind.ORGANIZATION, organization.id, organization_body(organization))
+        self.state.configuration.apply([change])
+        return organization
+
+    # --- files ------------------------------------------------------------------------------------
+
+    def publish(self, count: int = 1, region: str = REGION) -> None:
+        """Messages on the bus that delivery has not passed."""
+        self.bus.ends[region] += count
+
+    def deliver(self, trail: Trail, count: int = 1, account: str = ACCOUNT, **how: Any) -> list[IntendedFile]:
+        """One window with so many files of a trail: put and delivered, or parked (`parked=True`)."""
+        region = how.get("region", REGION)
+        self.state.ledger.record_topic(region, self.bus.of_region[region].id, 1)
+        files = [self._file(trail, account, region, part) for part in range(count)]
+        lease, _ = self.state.ledger.own(region, 0, 0)
+        self.bus.ends[region] = max(self.bus.ends[region], lease.next_offset + 1)
+        intent = Intent(lease.last_intent + 1, lease.next_offset, self.bus.ends[region], {"format": 1}, files)
+        lease = self.state.ledger.write_intent(lease, intent)
+        parked = {}
+        if how.get("parked"):
+            parked = {file.object_key: Parking(100, "AccessDenied", is_answered=True) for file in files}
+        else:
+            self._put(files)
+        self.state.ledger.deliver(lease, intent, parked)
+        return files
+
+    def deliver_before_refusal(self, trail: Trail) -> None:
+        """A file that its bucket took, though it takes no digest."""
+        refusing, self.store.refusing = self.store.refusing, set()
+        self.deliver(trail)
+        self.store.refusing = refusing
+
+    def deliver_parked(self) -> int:
+        """All parked files are put now."""
+        files = self.state.ledger.parked_files(1000)
+        for file in files:
+            self._put([file])
+            assert self.state.ledger.deliver_parked(file)
+        return len(files)
+
+    def _file(self, trail: Trail, account: str, region: str, part: int) -> IntendedFile:
+        key = log_file_key(
+            account_id=account,
+            region=region,
+            seconds=self.clock.milliseconds // 1000,
+            unique=uuid.uuid4().hex[:16],
+            prefix=trail.s3_key_prefix,
+            organization_id=trail.organization_id,
+        )
+        return IntendedFile(
+            incarnation=trail.incarnation,
+            logging_session=trail.logging_session,
+            account_id=account,
+            part=part,
+            bucket=trail.s3_bucket_name,
+            object_key=key,
+            sha256=hashlib.sha256(_records(key)).hexdigest(),
+            events=1,
+            oldest_event_time=BEGINNING,
+            newest_event_time=BEGINNING,
+            trail_arn=trail.arn,
+            owner=trail.organization_id or trail.account_id,
+            is_digested=trail.log_file_validation_enabled,
+        )
+
+    def _put(self, files: Any) -> None:
+        for file in files:
+            self.store.put(file.bucket, file.object_key, gzip.compress(_records(file.object_key)), PutOptions())
+            if getattr(file, "is_digested", True):
+                self.delivered.append((file.bucket, file.object_key))
+
+    # --- processes --------------------------------------------------------------------------------
+
+    def process(self, **replaced: Any) -> Process:
+        return Process(self, **replaced)
+
+    def waiting(self) -> int:
+        """How many digests are built and not put."""
+        return len(self.state.chains.unpublished(10_000))
+
+    def ended(self, trail: Trail) -> bool:
+        """Whether it has its last digests, and all are put."""
+        chains = [chain for chain in self.state.chains.all_chains() if chain.incarnation == trail.incarnation]
+        return bool(chains) and all(chain.ended for chain in chains) and not self.waiting()
+
+    # --- evidence ---------------------------------------------------------------------------------
+
+    def digests(self) -> list[tuple[str, DigestKey, Digest]]:
+        """Bucket, key and content of all digests, by their ends."""
+        found = []
+        for bucket in self.buckets():
+            for info in self.store.list(bucket):
+                key = parse_key(info.key)
+                if isinstance(key, DigestKey):
+                    found.append((bucket, key, parse_digest(read_log_file(self.store.get(bucket, info.key).body))))
+        return sorted(found, key=lambda item: item[2].end)
+
+    def buckets(self) -> list[str]:
+        return sorted({attempt.bucket for attempt in self.store.attempts if attempt.outcome == "stored"})
+
+    def log_files(self) -> set[tuple[str, str]]:
+        return {
+            (bucket, info.key)
+            for bucket in self.buckets()
+            for info in self.store.list(bucket)
+            if isinstance(parse_key(info.key), LogFileKey)
+        }
+
+    def assert_each_file_in_one_digest(self) -> None:
+        assert self.delivered, "a check on nothing proves nothing"
+        named = Counter(
+            (entry.s3_bucket, entry.s3_object) for _, _, digest in self.digests() for entry in digest.log_files
+        )
+        assert named == Counter(dict.fromkeys(self.delivered, 1))
+
+    def walk(self, trail: Trail, account: str = ACCOUNT, region: str = REGION) -> list[Finding]:
+        """What a validator says that follows the trail's digests from the newest one back."""
+        place = TrailPlace(
+            bucket=trail.s3_bucket_name,
+            prefix=trail.s3_key_prefix,
+            organization_id=trail.organization_id,
+            account_id=account,
+            region=region,
+            trail_name=trail.name,
+            home_region=trail.home_region,
+        )
+        end = self.clock.milliseconds // 1000
+        return list(validate(place, BEGINNING - HOUR, end, _Reader(self.store), _Keys(self.state, region)))
+
+    def assert_walked(self, trail: Trail, account: str = ACCOUNT, region: str = REGION) -> list[Finding]:
+        """Each file in one digest, and the walk from the trail's place sees them all and finds nothing wrong."""
+        self.assert_each_file_in_one_digest()
+        findings = self.walk(trail, account, region)
+        assert {finding.kind for finding in findings} <= {FindingKind.VALID, FindingKind.GAP}, findings
+        seen = {
+            subject: Counter(
+                (finding.bucket, finding.key)
+                for finding in findings
+                if finding.subject is subject and finding.kind is FindingKind.VALID
+            )
+            for subject in (Subject.DIGEST, Subject.LOG_FILE)
+        }
+        mine = [file for file in self.delivered if f"/{account}/CloudTrail/{region}/" in f"/{file[1]}"]
+        assert seen[Subject.LOG_FILE] == Counter(dict.fromkeys(mine, 1))
+        there = [
+            (bucket, str(key)) for bucket, key, _ in self.digests() if (key.account_id, key.region) == (account, region)
+        ]
+        assert seen[Subject.DIGEST] == Counter(dict.fromkeys(there, 1)), "a digest that no walk comes to"
+        return findings
+
+
+class Process:
+    """One delivery process's builder and publisher."""
+
+    def __init__(self, world: ChainWorld, *, executor: Executor | None = None, **replaced: Any) -> None:
+        self.world = world
+        state = world.state
+        chains = replaced.get("chains", state.chains)
+        key_ring = KeyRing(state.public_keys, world.keys, valid_seconds=world.settings.key_seconds)
+        self.status = DeliveryStatus()
+        self.metrics = DeliveryMetrics()
+        self.health = BucketHealth(world.settings.parked_retry_seconds, clock=world.clock.seconds)
+        self.builder = DigestBuilder(
+            BuilderTools(
+                chains=chains,
+                ledger=state.ledger,
+                feed=ConfigurationFeed(state.configuration),
+                event_bus=world.bus,  # type: ignore[arg-type]  # as much of one as it asks for
+                key_ring=key_ring,
+                settings=world.settings,
+            )
+        )
+        self.publisher = DigestPublisher(
+            PublisherTools(
+                chains=chains,
+                public_keys=state.public_keys,
+                key_ring=key_ring,
+                store=CheckedStore(world.store),
+                health=self.health,
+                putter=executor or Inline(),
+                metrics=self.metrics,
+                status=self.status,
+                threads=replaced.get("threads", 4),
+            ),
+            world.clock.seconds,
+        )
+
+    def turn(self) -> None:
+        self.builder.run_once()
+        self.publisher.run_once()
+
+    def run(self, seconds: float, step: float = 300.0) -> None:
+        """Rounds while the clock moves on."""
+        for _ in range(int(seconds / step)):
+            self.world.clock.move(step)
+            self.turn()
+
+    def run_until(self, done: Callable[[], bool], seconds: float = 4 * HOUR, step: float = 60.0) -> None:
+        for _ in range(int(seconds / step)):
+            if done():
+                return
+            self.run(step, step)
+        raise AssertionError(f"did not come about in {seconds} s: {self.status.snapshot()}")
+
+
+class _Reader:
+    """The buckets as the validator reads them."""
+
+    def __init__(self, store: InMemoryObjectStore) -> None:
+        self._store = store
+
+    def get(self, bucket: str, key: str) -> StoredObject:
+        if not any(info.key == key for info in self._store.list(bucket, key)):
+            raise ObjectMissing(key)
+        stored = self._store.get(bucket, key)
+        return StoredObject(stored.body, stored.metadata)
+
+    def keys(self, bucket: str, prefix: str, start_after: str) -> Iterator[str]:
+        return (info.key for info in self._store.list(bucket, prefix, start_after))
+
+
+class _Keys:
+    """ListPublicKeys of a region."""
+
+    def __init__(self, state: StateStore, region: str) -> None:
+        self._state = state
+        self._region = region
+
+    def between(self, start: int, end: int) -> Mapping[str, bytes]:
+        return {key.fingerprint: key.der for key in self._state.public_keys.between(self._region, start, end)}
+
+
+def _records(key: str) -> bytes:
+    return json.dumps({"Records": [{"eventID": key}]}).encode()
