@@ -61,3 +61,56 @@ def redrive(
     else:
         print_redrive(result, output())
     raise typer.Exit(1 if result["left"] else 0)
+
+
+@operator_app.command(
+    short_help="Go on where ledger and bus do not fit.",
+    epilog="Example: opentrail settle, then opentrail settle --accept",
+)
+def settle(
+    config: ConfigOption = None,
+    data_directory: DataDirectoryOption = None,
+    region: Annotated[str | None, typer.Option(metavar="REGION", help="only this region")] = None,
+    partition: Annotated[int | None, typer.Option(metavar="N", help="only this partition of the region")] = None,
+    accept: Annotated[bool, typer.Option("--accept", help="do it; else only say what would be done")] = False,
+    adopt_unproven: Annotated[
+        bool,
+        typer.Option("--adopt-unproven", help="adopt log files too that neither the bus nor a digest proves"),
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Settle partitions whose topic was made anew, whose log was cut, or whose ledger was restored from a backup."""
+    from opentrail_cli.settle import print_settle, run_settle  # noqa: PLC0415
+
+    if partition is not None and region is None:
+        raise typer.BadParameter("a partition needs its --region")
+    with local_parts(opened_settings(config, data_directory=data_directory)) as parts:
+        result = run_settle(parts, region, partition, accept=accept, adopt_unproven=adopt_unproven)
+    if as_json:
+        print_json(result)
+    else:
+        print_settle(result, output())
+
+
+@operator_app.command(
+    short_help="Compare buckets, ledger and bus.", epilog="Example: opentrail fsck --since 2026-01-31 --deep"
+)
+def fsck(
+    config: ConfigOption = None,
+    data_directory: DataDirectoryOption = None,
+    since: Annotated[
+        str | None, typer.Option(metavar="TIME", help="only what was delivered since [default: all]")
+    ] = None,
+    deep: Annotated[bool, typer.Option("--deep", help="read every log file, not only its metadata")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Compare buckets, ledger, spool and bus. Exit code 1: errors were found; 3: something could not be checked."""
+    from opentrail_cli.fsck import print_fsck, run_fsck  # noqa: PLC0415
+
+    with local_parts(opened_settings(config, data_directory=data_directory)) as parts:
+        result = run_fsck(parts, since, deep=deep)
+    if as_json:
+        print_json(result)
+    else:
+        print_fsck(result, output())
+    raise typer.Exit(result["exit_code"])

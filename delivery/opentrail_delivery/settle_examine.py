@@ -57,17 +57,29 @@ def examine(
 ) -> list[Case]:
     """The partitions that do not fit, by region and number. Raises EventBusError, StateError.
 
-    The bus is read before the ledger, so a delivery that goes on meanwhile looks as if it were ahead, never behind.
+    No false alarm while delivery goes on: hints and starts are read before the ledger, which is ahead of them then, and
+    ends after it.
     """
     topics = bus.topics()
-    lag = bus.lag(group)
-    windows = {Partition(row["region"], row["partition"]): row["next_offset"] for row in ledger.windows()}
+    before = bus.lag(group)
+    windows = {
+        Partition(row["region"], row["partition"]): (
+            row["next_offset"],
+            inspection.open_intents(row["region"], row["partition"]) if row["open_intents"] else (),
+        )
+        for row in ledger.windows()
+    }
+    after = bus.lag(group)
+    lag = {
+        partition: (hint, Bounds(bounds.start, after[partition][1].end if partition in after else bounds.end))
+        for partition, (hint, bounds) in before.items()
+    }
     cases: list[Case] = []
     for partition in sorted({*windows, *lag}):
         if region not in {None, partition.region} or number not in {None, partition.number}:
             continue
         named = number is not None
-        cases += _examine_one(partition, topics, lag, windows, ledger, inspection, with_open_intents=named)
+        cases += _examine_one(partition, topics, lag, windows, ledger, with_open_intents=named)
     return cases
 
 
@@ -75,9 +87,8 @@ def _examine_one(
     partition: Partition,
     topics: Mapping[str, Topic],
     lag: Mapping[Partition, tuple[CommittedPosition | None, Bounds]],
-    windows: Mapping[Partition, int],
+    windows: Mapping[Partition, tuple[int, Sequence[Intent]]],
     ledger: Ledger,
-    inspection: Inspection,
     *,
     with_open_intents: bool,
 ) -> Iterator[Case]:
@@ -89,8 +100,7 @@ def _examine_one(
             return  # delivery has not looked at the region yet
         known = KnownTopic(topic.id, topic.partitions)
     is_known = partition in windows
-    next_offset = windows.get(partition, bounds.start if bounds else 0)
-    intents = inspection.open_intents(*partition) if is_known else ()
+    next_offset, intents = windows.get(partition, (bounds.start if bounds else 0, ()))
     last_needed = max([next_offset, *(intent.end_offset for intent in intents)])
     trouble = _trouble(topic, known, bounds, hint, next_offset, last_needed, is_known=is_known)
     if trouble is None and intents and with_open_intents:
