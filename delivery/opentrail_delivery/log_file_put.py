@@ -110,9 +110,13 @@ class Put:
 
     @property
     def wants_parking(self) -> bool:
-        """Whether the file is to be parked instead of being tried: its bucket is given up, or it has failed enough."""
-        if self._tools.spool is None:
-            return False
+        """Whether the file is to be parked instead of being tried: its bucket is given up, or it has failed enough.
+
+        Never without a spool, or while it is full.
+        """
+        return self._is_hopeless() and self._has_room()
+
+    def _is_hopeless(self) -> bool:
         known = self.file.file
         since = self._failing_since if self._failing_since is not None else self._trying_since
         until = self._tools.monotonic() if self._trying_since is not None else self._failed_at
@@ -140,11 +144,7 @@ class Put:
         The reason is the bucket's error; without one our own rate limit, which does not age the file.
         """
         tools, known = self._tools, self.file.file
-        if tools.spool is None:
-            return None
-        has_room = tools.space is None or tools.space.has_room(copy_size(self.file))
-        tools.metrics.spool_full.set(not has_room)
-        if not has_room:
+        if tools.spool is None or not self._has_room():
             return None
         is_answered = self._is_answered and self._trying_since is None
         try:
@@ -157,6 +157,14 @@ class Put:
             tools.space.took(size)
         error_of_bucket = tools.health.error(known.bucket, known.trail_arn) or self._error
         return PutOutcome(PutResult.PARKED, Parking(size, error_of_bucket, is_answered))
+
+    def _has_room(self) -> bool:
+        tools = self._tools
+        if tools.spool is None:
+            return False
+        has_room = tools.space is None or tools.space.has_room(copy_size(self.file))
+        tools.metrics.spool_full.set(not has_room)
+        return has_room
 
     def _try(self) -> PutOutcome | float:
         tools, known = self._tools, self.file.file

@@ -8,12 +8,20 @@ from hypothesis import strategies as st
 
 from opentrail.events.batch import EventAttributes, EventBatch, SelectorClass, group_of
 from opentrail.evidence.log_file import STANDARD_CODEC, read_log_file
-from opentrail.trails.configuration import Change, ConfigurationHistory, Kind, trail_body
+from opentrail.trails.configuration import (
+    Change,
+    ConfigurationHistory,
+    Kind,
+    Organization,
+    organization_body,
+    trail_body,
+)
 from opentrail.trails.event_selectors import EventSelectors
 from opentrail.trails.trail import Trail
 from opentrail_backends.event_bus.batches import MalformedBatch, pack
 from opentrail_backends.event_bus.port import Message, Partition
 from opentrail_delivery.codec import fastest_codec
+from opentrail_delivery.file_names import name_files
 from opentrail_delivery.intent_body import FORMAT_VERSION, IntentBody, IntentOfNewerFormat
 from opentrail_delivery.window_build import build_files, governing_revisions, read_batches
 
@@ -124,6 +132,59 @@ def test_an_event_is_judged_by_the_revision_in_force_when_the_bus_took_it():
     ]
     assert governing_revisions(sent, known) == [(7, 0), (8, 1), (9, 2)]
     assert {r["eventName"] for r in by_trail(build(sent, known))["a"]} == {"While"}
+
+
+def test_what_is_put_on_the_bus_again_is_judged_by_when_the_bus_took_it_first():
+    known = history(trail("a"), trail("a", is_logging=False))
+    again = management("Again", read_only=False)
+    sent = [
+        Message(PARTITION, 7, 5_000, pack(again, 150)),
+        Message(PARTITION, 8, 5_000, pack(management("New", read_only=False))),
+        Message(PARTITION, 9, 5_000, b"poison"),
+    ]
+    assert governing_revisions(sent, known) == [(7, 1), (8, 2)]
+    assert {r["eventName"] for r in by_trail(build(sent[:2], known))["a"]} == {"Again"}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"s3_key_prefix": "prefix"},
+        {"kms_key_id": "arn:aws:kms:eu-central-1:111122223333:key/1"},
+        {"log_file_validation_enabled": True},
+        {"s3_bucket_name": "trails"},
+    ],
+    ids=str,
+)
+def test_a_trail_whose_target_changes_within_a_window_gets_a_file_for_each(changes):
+    known = history(trail("a"), trail("a", **changes))
+    sent = [
+        Message(PARTITION, 7, 150, pack(management("Before", read_only=False))),
+        Message(PARTITION, 8, 200, pack(management("After", read_only=False))),
+    ]
+    files = build(sent, known)
+    assert [(f.part, next(r["eventName"] for r in records_of(f))) for f in files] == [(0, "Before"), (1, "After")]
+    assert build(sent, known) == files
+
+
+def test_a_file_says_whose_it_is_and_whether_a_digest_is_to_name_it():
+    organization = Organization("o-exampleorg", "111122223333", frozenset({"111122223333"}))
+    known = history(trail("a"), trail("b", log_file_validation_enabled=True, organization_id=organization.id))
+    known.extend(
+        [
+            Change(
+                revision=3,
+                effective_at=300,
+                kind=Kind.ORGANIZATION,
+                id=organization.id,
+                body=organization_body(organization),
+            )
+        ]
+    )
+    files = build(messages(management("Run", read_only=False)), known)
+    intended = {file.trail_arn.rpartition("/")[2]: file for file in name_files(files, REGION, 0)}
+    assert (intended["a"].owner, intended["a"].is_digested) == ("111122223333", False)
+    assert (intended["b"].owner, intended["b"].is_digested) == ("o-exampleorg", True)
 
 
 def test_a_redo_uses_the_intents_revisions_although_newer_ones_are_known():
