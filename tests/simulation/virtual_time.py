@@ -1,0 +1,173 @@
+"""The real code under the schedule's clocks: `time`, `threading`, randomness and loggers of its modules are replaced.
+
+What the modules import by name from elsewhere is left as it is; the clocks that they take as arguments are given.
+"""
+
+from __future__ import annotations
+
+import gzip
+import importlib
+import pkgutil
+import random
+import struct
+import sys
+import threading
+import time
+import zlib
+from collections.abc import Callable, Iterator
+from concurrent.futures import wait
+from contextlib import contextmanager
+from types import FunctionType, SimpleNamespace
+from typing import Any
+
+import opentrail_delivery
+import opentrail_producer.answers
+import opentrail_producer.intake
+import opentrail_producer.rate_limit
+from opentrail.evidence import signature
+from opentrail.evidence.log_file import Codec
+from opentrail_delivery import file_names, service
+from tests.simulation import fake_keys
+from tests.simulation.fake_threads import THREADING, ActorExecutor, Now, wait_for
+from tests.simulation.scheduler import Scheduler
+
+
+def begin(scheduler: Scheduler) -> None:
+    """The replaced modules belong to this schedule from here on."""
+    Now.scheduler = scheduler
+    _Uniques.count = 0
+    FAULTS.clear()
+
+
+def wall_ms() -> int:
+    """The wall clock of the process whose turn it is."""
+    actor = Now.scheduler.current
+    return Now.scheduler.now + (actor.process.wall_offset if actor else 0)
+
+
+def monotonic() -> float:
+    """The clock that only rises, of the process whose turn it is. Seconds."""
+    actor = Now.scheduler.current
+    return (Now.scheduler.now + (actor.process.monotonic_offset if actor else 0)) / 1000
+
+
+FAULTS: list[BaseException] = []
+"""Exceptions that the code took for its own faults: no schedule may bring one about."""
+
+
+class _Log:
+    """Counts what is logged, by its text."""
+
+    def _count(self, event: str, *arguments: Any, **values: Any) -> None:
+        scheduler = Now.scheduler
+        scheduler.seen[event] += 1
+        if scheduler.trace is not None:
+            scheduler.trace.append(f"           log: {event} {arguments or ''}{values or ''}")
+
+    debug = info = warning = error = critical = _count
+
+    def exception(self, event: str, **values: Any) -> None:
+        error = sys.exc_info()[1]
+        assert error is not None
+        self._count(event, error=repr(error), **values)
+        FAULTS.append(error)
+
+
+class _Uniques:
+    count = 0
+
+
+def _unique() -> str:
+    _Uniques.count += 1
+    return f"{_Uniques.count:016d}"
+
+
+def _deflate(data: bytes) -> bytes:
+    """Stored blocks and a sync flush: what is deflated is of no interest here."""
+    blocks = [data[start : start + 0xFFFF] for start in range(0, len(data), 0xFFFF)]
+    return b"".join(struct.pack("<BHH", 0, len(b), len(b) ^ 0xFFFF) + b for b in blocks) + b"\0\0\0\xff\xff"
+
+
+def _gzip(data: bytes, mtime: int = 0) -> bytes:
+    compressor = zlib.compressobj(level=0, wbits=31)
+    return compressor.compress(data) + compressor.flush()
+
+
+CODEC = Codec(_deflate, zlib.crc32)
+_TIME = SimpleNamespace(
+    monotonic=monotonic,
+    time=lambda: wall_ms() / 1000,
+    time_ns=lambda: wall_ms() * 1_000_000,
+    perf_counter=monotonic,
+    sleep=lambda seconds: Now.scheduler.sleep(seconds),
+)
+
+
+_INSTEAD: dict[Any, Any] = {time.monotonic: monotonic, random.random: lambda: 0.5}
+"""Clocks and chance that functions take as arguments, by what is their default."""
+
+
+def _instead(value: Any) -> Any:
+    return _INSTEAD.get(value, value) if callable(value) else value
+
+
+def _functions_of(module: Any) -> Iterator[Any]:
+    for value in list(vars(module).values()):
+        if getattr(value, "__module__", None) != module.__name__:
+            continue
+        if isinstance(value, FunctionType):
+            yield value
+        elif isinstance(value, type):
+            yield from [member for member in vars(value).values() if isinstance(member, FunctionType)]
+
+
+@contextmanager
+def replaced() -> Iterator[None]:
+    """For as long as this lasts, the modules of delivery and the producer live in the schedule's time."""
+    undo: list[Callable[[], None]] = []
+
+    def put(module: Any, name: str, value: Any) -> None:
+        before = getattr(module, name)
+        setattr(module, name, value)
+        undo.append(lambda: setattr(module, name, before))
+
+    for module in _modules():
+        if getattr(module, "time", None) is time:
+            put(module, "time", _TIME)
+        if getattr(module, "threading", None) is threading:
+            put(module, "threading", THREADING)
+        if hasattr(module, "_log"):
+            put(module, "_log", _Log())
+        for executor in ("ThreadPoolExecutor", "DaemonExecutor"):
+            if hasattr(module, executor):
+                put(module, executor, ActorExecutor)
+        if getattr(module, "wait", None) is wait:
+            put(module, "wait", wait_for)
+        if getattr(module, "gzip", None) is gzip:
+            put(module, "gzip", SimpleNamespace(compress=_gzip))
+        if getattr(module, "verify", None) is signature.verify:
+            put(module, "verify", fake_keys.verify)
+        for function in _functions_of(module):
+            defaults = function.__defaults__ or ()
+            if any(value in _INSTEAD for value in defaults if callable(value)):
+                put(function, "__defaults__", tuple(_instead(value) for value in defaults))
+            named = function.__kwdefaults__ or {}
+            if any(value in _INSTEAD for value in named.values() if callable(value)):
+                put(function, "__kwdefaults__", {name: _instead(value) for name, value in named.items()})
+    put(file_names, "_unique", _unique)
+    put(service, "fastest_codec", lambda: CODEC)
+    put(opentrail_producer.answers, "log", _Log())
+    put(opentrail_producer.intake, "log", _Log())
+    try:
+        yield
+    finally:
+        for step in reversed(undo):
+            step()
+
+
+def _modules() -> list[Any]:
+    names = [info.name for info in pkgutil.iter_modules(opentrail_delivery.__path__)]
+    return [
+        *(importlib.import_module(f"opentrail_delivery.{name}") for name in names),
+        opentrail_producer.rate_limit,
+    ]
