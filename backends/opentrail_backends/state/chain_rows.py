@@ -29,15 +29,15 @@ _CHAIN_COLUMNS = [
 def due_chains(now_seconds: int, limit: int, most_waiting: int) -> Select[Any]:
     """Chains that a digest is due for, and those that get their last one; the longest due first."""
     is_due = or_(_chain.c.ending, and_(_chain.c.next_end <= now_seconds, _place.c.last_stamp < now_seconds))
-    too_many = (
-        select(_digest.c.sequence)
-        .where(_digest.c.chain_id == _chain.c.id, _digest.c.published_at.is_(None))
-        .limit(1)
-        .offset(max(most_waiting, 1) - 1)
+    full = (
+        select(_digest.c.chain_id)
+        .where(_digest.c.published_at.is_(None))
+        .group_by(_digest.c.chain_id)
+        .having(func.count() >= most_waiting)
     )
     return (
         _chains()
-        .where(_chain.c.ended.is_(False), is_due, ~too_many.exists())
+        .where(_chain.c.ended.is_(False), is_due, _chain.c.id.not_in(full))
         .order_by(_NEXT_END, _chain.c.id)
         .limit(limit)
     )

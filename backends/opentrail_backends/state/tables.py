@@ -25,6 +25,11 @@ from opentrail_backends.state.columns import Json, Name, RowId, only
 
 metadata = MetaData()
 
+# What the indexes below hold is all that their queries ask for: SQLite, too, need not look at the rows.
+_SESSION = ("incarnation", "logging_session", "account_id", "region")
+_OF_SPOOLED = ("incarnation", "region", "failing_since", "owner", "state", "parked_bytes")
+_OF_WAITING = ("chain_id", "sequence", "bucket", "trail_arn", "published_at")
+
 
 clock = Table(
     "clock",
@@ -138,26 +143,10 @@ file = Table(
     Column("error", Name),
     Column("unanswered_puts", Integer, nullable=False, server_default="1"),  # an older release counts none
     Index("file_of_intent", "region", "partition", "intent", "position", unique=True),
-    Index(
-        "file_undigested",
-        "incarnation",
-        "logging_session",
-        "account_id",
-        "region",
-        "delivered_at",
-        **only("digest IS NULL"),
-    ),
+    Index("file_undigested", *_SESSION, "delivered_at", "digest", **only("digest IS NULL")),
     Index("file_parked", "id", **only("state = 'parked'")),
-    Index(  # whose share is used up, and what a trail has in the spool, without a look at the rows
-        "file_spooled",
-        "incarnation",
-        "region",
-        "failing_since",
-        "owner",
-        "state",
-        "parked_bytes",
-        **only("state IN ('parked', 'expired')"),
-    ),
+    # Whose share is used up, and what a trail has in the spool.
+    Index("file_spooled", *_OF_SPOOLED, **only("state IN ('parked', 'expired')")),
     sqlite_autoincrement=True,  # an id that a slow builder still holds is never given again
 )
 
@@ -253,7 +242,8 @@ chain = Table(
     Column("ending", Boolean, nullable=False),
     Column("ended", Boolean, nullable=False),
     Column("digest_published_at", BigInteger),
-    UniqueConstraint("incarnation", "logging_session", "account_id", "region", name="chain_identity"),
+    Column("digest_error", Name),  # of the newest put that failed, until a digest is published
+    UniqueConstraint(*_SESSION, name="chain_identity"),
     Index("chain_due", "ended", "next_end"),
     Index("chain_of_place", "place"),
 )
@@ -276,9 +266,8 @@ digest = Table(
     Column("published_at", BigInteger),
     Column("starting", Boolean),  # whether it links to no digest before it; NULL: an older release built it
     Column("files", Json),  # ids of the files that it names, for the withdrawal; forgotten once published
-    Column("error", Name),
     Column("unanswered_puts", Integer, nullable=False, server_default="1"),  # an older release counts none
-    Index("digest_unpublished", "chain_id", "sequence", "bucket", "trail_arn", **only("published_at IS NULL")),
+    Index("digest_unpublished", *_OF_WAITING, **only("published_at IS NULL")),
     Index("digest_published", "published_at", **only("published_at IS NOT NULL")),
 )
 

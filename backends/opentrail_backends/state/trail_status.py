@@ -10,7 +10,6 @@ from opentrail_backends.state import tables
 from opentrail_backends.state.parked_files import is_spooled
 
 _chain = tables.chain
-_digest = tables.digest
 _file = tables.file
 
 
@@ -20,13 +19,7 @@ def trail_status(incarnation: str, region: str) -> Select[Any]:
     delivered = select(func.max(noted.delivered_at)).where(noted.incarnation == incarnation, noted.region == region)
     of_trail = (_chain.c.incarnation == incarnation, _chain.c.region == region)
     published = select(func.max(_chain.c.digest_published_at)).where(*of_trail)
-    digest_error = (
-        select(_digest.c.error)
-        .join(_chain, _chain.c.id == _digest.c.chain_id)
-        .where(*of_trail, _digest.c.published_at.is_(None), _digest.c.error.is_not(None))
-        .order_by(_digest.c.end.desc())
-        .limit(1)
-    )
+    digest_error = select(func.max(_chain.c.digest_error)).where(*of_trail)
     failing = (
         _file.c.incarnation == incarnation,
         _file.c.region == region,

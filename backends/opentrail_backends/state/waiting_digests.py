@@ -6,7 +6,20 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, fields
 from typing import Any
 
-from sqlalchemy import Connection, Select, and_, bindparam, case, func, or_, select, tuple_, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    FromClause,
+    Select,
+    and_,
+    bindparam,
+    case,
+    func,
+    or_,
+    select,
+    tuple_,
+    update,
+)
 
 from opentrail_backends.state import tables
 from opentrail_backends.state.clock import StoreClock
@@ -34,13 +47,15 @@ def unpublished(
         .where(_digest.c.published_at.is_(None))
         .subquery()
     )
-    return (
-        select(*_COLUMNS)
-        .join(waiting, and_(waiting.c.chain_id == _digest.c.chain_id, waiting.c.sequence == _digest.c.sequence))
+    in_turn = (
+        select(waiting.c.chain_id, waiting.c.sequence, waiting.c.turn, _digest.c.end)
+        .join(_digest, _is(waiting))
         .where(waiting.c.held_up == 0)
-        .order_by(waiting.c.turn, _digest.c.end, _digest.c.chain_id)
+        .order_by(waiting.c.turn, _digest.c.end, waiting.c.chain_id)
         .limit(limit)
-    )
+        .subquery()
+    )  # the bytes of these alone are read
+    return select(*_COLUMNS).join(in_turn, _is(in_turn)).order_by(in_turn.c.turn, in_turn.c.end, in_turn.c.chain_id)
 
 
 def begin_puts(connection: Connection, digests: Collection[tuple[str, int]]) -> list[BuiltDigest]:
@@ -69,17 +84,19 @@ def fail_puts(connection: Connection, failures: Iterable[DigestFailure]) -> None
         for failure in sorted(failures)
     ]
     if values:
-        left = _digest.c.unanswered_puts - bindparam("answered")
-        failing = (
-            update(_digest)
-            .where(
-                _digest.c.chain_id == bindparam("of_chain"),
-                _digest.c.sequence == bindparam("of_sequence"),
-                _digest.c.published_at.is_(None),
-            )
-            .values(error=bindparam("noted"), unanswered_puts=case((left > 0, left), else_=0))
+        waits = (
+            _digest.c.chain_id == bindparam("of_chain"),
+            _digest.c.sequence == bindparam("of_sequence"),
+            _digest.c.published_at.is_(None),
         )
-        connection.execute(failing, values)
+        noted = update(_chain).where(
+            _chain.c.id == bindparam("of_chain"), select(_digest.c.sequence).where(*waits).exists()
+        )
+        connection.execute(noted.values(digest_error=bindparam("noted")), values)
+        left = _digest.c.unanswered_puts - bindparam("answered")
+        connection.execute(
+            update(_digest).where(*waits).values(unanswered_puts=case((left > 0, left), else_=0)), values
+        )
 
 
 def mark_published(
@@ -98,10 +115,8 @@ def mark_published(
     if row.published_at is not None or signature not in {None, row.signature}:
         return
     now = clock.record(connection)
-    connection.execute(
-        update(_digest).where(_this(chain_id, sequence)).values(published_at=now, body=None, files=None, error=None)
-    )
-    connection.execute(update(_chain).where(_chain.c.id == chain_id).values(digest_published_at=now))
+    connection.execute(update(_digest).where(_this(chain_id, sequence)).values(published_at=now, body=None, files=None))
+    connection.execute(update(_chain).where(_chain.c.id == chain_id).values(digest_published_at=now, digest_error=None))
 
 
 def replace_waiting(connection: Connection, waiting: Sequence[BuiltDigest], restamped: Sequence[BuiltDigest]) -> None:
@@ -153,6 +168,10 @@ def _is_left_out(buckets: Collection[str], trails: Collection[tuple[str, str]]) 
     if trails:
         conditions.append(tuple_(_digest.c.bucket, _digest.c.trail_arn).in_(sorted(trails)))
     return or_(*conditions)
+
+
+def _is(other: FromClause) -> ColumnElement[bool]:
+    return and_(_digest.c.chain_id == other.c.chain_id, _digest.c.sequence == other.c.sequence)
 
 
 def _this(chain_id: str, sequence: int) -> Any:

@@ -41,7 +41,9 @@ def withdraw(connection: Connection, chain_id: str) -> int:
     # A sequence is never used twice: who still holds the old head, or a withdrawn digest, can do nothing with it.
     head = _NO_HEAD if first.starting else _head_before(connection, chain_id)
     connection.execute(
-        update(_chain).where(_chain.c.id == chain_id).values(sequence=sequence + 1, last_end=first.start, **head)
+        update(_chain)
+        .where(_chain.c.id == chain_id)
+        .values(sequence=sequence + 1, last_end=first.start, digest_error=None, **head)
     )
     return len(withdrawn)
 

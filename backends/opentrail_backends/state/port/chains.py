@@ -124,7 +124,7 @@ class Chains(Protocol):
     def due(self, now_seconds: int, limit: int, most_waiting: int = MOST_WAITING) -> Sequence[Chain]:
         """Chains with `next_end` ≤ now, or ending, that have not ended; the longest due first.
 
-        Without those with `most_waiting` (at least 1) digests that wait to be put: what is delivered meanwhile comes
+        Without those with `most_waiting` digests that wait to be put: what is delivered meanwhile comes
         into a later one, so that a bucket that takes nothing does not fill the store.
         """
         ...

@@ -61,6 +61,13 @@ def _files() -> None:
         op.add_column("file", column)
     # Of a file that is parked already nobody knows since when, nor what it takes.
     op.execute(sa.text("UPDATE file SET parked_at = (SELECT last FROM clock) WHERE state = 'parked'"))
+    op.drop_index("file_undigested", "file")
+    op.create_index(
+        "file_undigested",
+        "file",
+        ["incarnation", "logging_session", "account_id", "region", "delivered_at", "digest"],
+        **_partial("digest IS NULL"),
+    )
     op.create_index(
         "file_spooled",
         "file",
@@ -73,7 +80,6 @@ def _digests() -> None:
     for column in (
         sa.Column("starting", sa.Boolean()),
         sa.Column("files", sa.Text()),
-        _name("error", nullable=True),
         _small("unanswered_puts", server_default="1"),
     ):
         op.add_column("digest", column)
@@ -81,10 +87,11 @@ def _digests() -> None:
     op.create_index(
         "digest_unpublished",
         "digest",
-        ["chain_id", "sequence", "bucket", "trail_arn"],
+        ["chain_id", "sequence", "bucket", "trail_arn", "published_at"],
         **_partial("published_at IS NULL"),
     )
     op.create_index("digest_published", "digest", ["published_at"], **_partial("published_at IS NOT NULL"))
+    op.add_column("chain", _name("digest_error", nullable=True))
     op.create_index("chain_of_place", "chain", ["place"])
 
 
