@@ -159,4 +159,4 @@ class BucketHealth:
         return lasted >= self._silent or (trouble.failures > 1 and lasted >= self._soon)
 
     def _is_resting(self, what: _What, now: float) -> bool:
-        return now - self._tried_at.get(what, now - self._retry) < self._retry
+        return what in self._tried_at and now - self._tried_at[what] < self._retry

@@ -104,6 +104,17 @@ def test_what_is_given_up_is_tried_once_in_a_while_by_one_caller(health, clock):
     assert health.resting() == (frozenset(), frozenset())
 
 
+def test_what_was_given_up_and_never_tried_since_is_worth_a_try_at_any_time():
+    clock = Clock()
+    for number in range(1_000):
+        clock.now = number / 7
+        health = BucketHealth(0.1, soon=0, silent=10, clock=clock)
+        for _ in range(2):
+            health.failed("b", "t", SILENT)
+        assert health.is_given_up("b", "t")
+        assert health.may_try("b", "t")
+
+
 def test_a_trail_that_is_refused_rests_alone(health, clock):
     for _ in range(2):
         health.failed("b", "denied", REFUSED)
