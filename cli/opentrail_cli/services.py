@@ -80,6 +80,11 @@ class Services:
                 window_bytes=settings.window_bytes,
                 file_bytes=settings.file_bytes,
                 memory_bytes=settings.memory_bytes,
+                spool_bytes=settings.spool_bytes,
+                parked_expire_seconds=settings.parked_expire_seconds,
+                trail_bytes_per_second=settings.trail_bytes_per_second,
+                bucket_requests_per_second=settings.bucket_requests_per_second,
+                kept_seconds=settings.kept_seconds,
                 digest_seconds=settings.digest_seconds,
             ),
             DeliveryPorts(
@@ -96,8 +101,13 @@ class Services:
 
     def _start_producer(self) -> None:
         settings = self._settings
+        state = self._parts.state
         server = serve(
-            producer_settings(settings), self._parts.state.configuration, self._parts.event_bus, registry=self._registry
+            producer_settings(settings),
+            state.configuration,
+            self._parts.event_bus,
+            ledger=state.ledger,
+            registry=self._registry,
         )
         port = server.start()
         self._stops.callback(server.drain)
@@ -156,6 +166,7 @@ def producer_settings(settings: Settings) -> ProducerSettings:
         ),
         share_port=settings.share_port,
         drain_seconds=settings.drain_seconds,
+        spool_share_bytes=settings.spool_share_bytes,
     )
 
 

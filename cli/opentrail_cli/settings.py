@@ -37,6 +37,8 @@ _SCHEMES = {
     "spool": ("file:///", "s3://"),
 }
 MEBIBYTE = 1024 * 1024
+GIBIBYTE = 1024 * MEBIBYTE
+DAY = 24 * 3600.0
 
 Seconds = Annotated[float, Field(gt=0)]
 Bytes = Annotated[int, Field(gt=0)]
@@ -96,6 +98,18 @@ class Settings(BaseModel):
     """A log file is at most this large uncompressed (CloudTrail: 50 MB)."""
     memory_bytes: Annotated[int, Field(ge=16 * MEBIBYTE)] = 512 * MEBIBYTE
     """Bound on what delivery holds in memory."""
+    spool_bytes: Bytes = 100 * GIBIBYTE
+    """Log files that their bucket does not take may lie in the spool up to this size; then their partitions wait."""
+    spool_share_bytes: Bytes = 10 * GIBIBYTE
+    """How much of it an account or an organization may use; then its producers are told to wait."""
+    parked_expire_seconds: Annotated[float, Field(ge=3_600)] = 30 * DAY
+    """A log file whose bucket has failed for so long is not tried any more; it stays in the spool."""
+    trail_bytes_per_second: Bytes | None = None
+    """Limit on the compressed log files of one trail that a delivery process puts; what is over waits in the spool."""
+    bucket_requests_per_second: Seconds | None = None
+    """Limit on the log files that a delivery process puts into one bucket; what is over waits in the spool."""
+    kept_seconds: Annotated[float, Field(ge=DAY)] = 35 * DAY
+    """How long rows of the state store are kept that only tell of the past."""
     digest_seconds: Annotated[int, Field(ge=1, le=86_400)] = 3_600
     """How often a chain gets a digest. Shorter than an hour only to try things out."""
     drain_seconds: Seconds = 30.0
@@ -148,6 +162,8 @@ class Settings(BaseModel):
             mistakes.append("file_bytes must not be larger than window_bytes")
         if self.window_bytes > self.memory_bytes:
             mistakes.append("window_bytes must not be larger than memory_bytes")
+        if self.spool_share_bytes > self.spool_bytes:
+            mistakes.append("spool_share_bytes must not be larger than spool_bytes")
         if mistakes:
             raise ValueError("\n".join(mistakes))
         return self

@@ -78,6 +78,7 @@ def test_a_file_that_cannot_be_read(tmp_path: Path, content: str | None, said: s
         ({"OPENTRAIL_TLS_CLIENT_AUTHORITIES_FILE": "a.pem"}, "needs tls_certificate_file"),
         ({"OPENTRAIL_WINDOW_BYTES": "2000000"}, "file_bytes must not be larger than window_bytes"),
         ({"OPENTRAIL_MEMORY_BYTES": "60000000"}, "window_bytes must not be larger than memory_bytes"),
+        ({"OPENTRAIL_SPOOL_BYTES": "1000"}, "spool_share_bytes must not be larger than spool_bytes"),
         (
             {"OPENTRAIL_PRODUCER_ADDRESS": "0.0.0.0:1"},
             "producer_address: 0.0.0.0:1 without TLS",
