@@ -80,12 +80,16 @@ def _print_lost(lost: list[dict[str, Any]], console: Console) -> None:
         table.add_row(
             one["region"],
             str(one["partition"]),
-            f"{one['first_offset']} to {one['end_offset'] - 1}",
+            _offsets(one["first_offset"], one["end_offset"]),
             one["recorded_at"] or "-",
             ", ".join(one["accounts"]) or "not known",
             one["reason"],
         )
     _print(table, console)
+
+
+def _offsets(first: int, end: int) -> str:
+    return f"{first} to {end - 1}" if end > first else f"from {first} on"
 
 
 def _print_chains(chains: list[dict[str, Any]], console: Console) -> None:
