@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from itertools import takewhile
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, select, update
+from sqlalchemy import Connection, Row, delete, func, select, update
 
 from opentrail_backends.state import tables
 from opentrail_backends.state.engine import in_chunks
@@ -50,10 +50,20 @@ def withdraw(connection: Connection, chain_id: str) -> int:
 
 def _withdrawable(connection: Connection, chain_id: str) -> list[Row[Any]]:
     """The newest first. The rows are locked: who begins a put of one waits, and finds that it is gone."""
+    other = _digest.alias("other")
+    newest_published = (
+        select(func.coalesce(func.max(other.c.sequence), 0))
+        .where(other.c.chain_id == chain_id, other.c.published_at.is_not(None))
+        .scalar_subquery()
+    )
     columns = (_digest.c.sequence, _digest.c.start, _digest.c.files, _digest.c.starting, _digest.c.unanswered_puts)
     rows = connection.execute(
         select(*columns)
-        .where(_digest.c.chain_id == chain_id, _digest.c.published_at.is_(None))
+        .where(
+            _digest.c.chain_id == chain_id,
+            _digest.c.published_at.is_(None),
+            _digest.c.sequence > newest_published,
+        )
         .order_by(_digest.c.sequence)
         .with_for_update()
     ).all()
