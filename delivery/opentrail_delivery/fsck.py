@@ -143,7 +143,11 @@ class Fsck:
         chains = state.chains.all_chains()
         waiting = {(digest.bucket, digest.object_key) for digest in state.chains.unpublished(_MOST)}
         tools = ChainTools(
-            self._tools.object_store, state.chains, state.public_keys, self._tools.settings.digest_seconds
+            self._tools.object_store,
+            state.chains,
+            state.public_keys,
+            self._tools.inspection,
+            self._tools.settings.digest_seconds,
         )
         beyond: dict[str, list[tuple[Kind, str, int, str]]] = {}
         for chain in chains:

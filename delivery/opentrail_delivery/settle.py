@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from opentrail_backends.state.port import LostOffsets, Settlement
 from opentrail_delivery.configuration_feed import ConfigurationFeed
-from opentrail_delivery.settle_chains import StrangeDigest, adopt, chains_of
+from opentrail_delivery.settle_chains import StrangeDigest, adopt, chains_of, waiting_digests
 from opentrail_delivery.settle_cut import settle_cut
 from opentrail_delivery.settle_examine import Case, Trouble, examine
 from opentrail_delivery.settle_files import all_fates
@@ -22,6 +22,7 @@ from opentrail_delivery.settle_tools import Settled, SettleTools
 
 __all__ = ["Settle", "SettleRefused", "SettleReport", "SettleTools", "Settled"]
 
+_MADE_ANEW = "the topic was made anew: "
 _RESTORED = {Trouble.LEDGER_BEHIND, Trouble.OPEN_INTENTS}
 
 
@@ -54,8 +55,10 @@ class Settle:
         self._refuse(cases, number)
         report = SettleReport(accept)
         # The digests first: what they name must not come into another one.
+        waiting = waiting_digests(tools.chains)
         for chain in chains_of(tools.chains, None if region is None else (region,)):
-            report.adopted_digests += adopt(tools.chains, chain, report.strange_digests, accept=accept)
+            of_chain = waiting.get(chain.id, [])
+            report.adopted_digests += adopt(tools.chains, chain, of_chain, report.strange_digests, accept=accept)
         if not accept:
             report.partitions += [self._look(case) for case in cases]
         elif cases:
@@ -126,8 +129,12 @@ class Settle:
         lease, intents = ledger.own(*partition, 0)
         fates = all_fates(intents, *partition, self._tools.object_store, self._tools.spool)
         done = self._look(case)
-        places = {(one.region, one.partition, one.topic_id) for one in ledger.lost_offsets()}
-        if (*partition, case.known.topic_id) not in places:  # else a run before this one has recorded it
+        recorded = {
+            (one.region, one.partition, one.topic_id)
+            for one in ledger.lost_offsets()
+            if one.reason.startswith(_MADE_ANEW)
+        }
+        if (*partition, case.known.topic_id) not in recorded:  # else a run before this one did it, and died
             lost = [
                 _lost(case, one.intent.first_offset, one.intent.end_offset, "their log files lie nowhere", one.accounts)
                 for one in fates
@@ -182,6 +189,6 @@ def _lost(case: Case, first: int, end: int, reason: str, accounts: Sequence[str]
         topic_id=case.known.topic_id,
         first_offset=first,
         end_offset=end,
-        reason=f"the topic was made anew: {reason}",
+        reason=f"{_MADE_ANEW}{reason}",
         accounts=tuple(accounts),
     )

@@ -19,6 +19,9 @@ from opentrail.evidence.signature import BadSignature, MalformedKeyError, verify
 from opentrail.evidence.times import format_time
 from opentrail_backends.object_store.port import BucketNotFound, ObjectNotFound, ObjectStore
 from opentrail_backends.state.port import BuiltDigest, Chain, Chains, PublicKeys
+from opentrail_backends.state.port.inspection import Inspection
+
+_MOST = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,7 @@ class ChainTools:
     store: ObjectStore
     chains: Chains
     public_keys: PublicKeys
+    inspection: Inspection
     digest_seconds: int
 
 
@@ -85,28 +89,52 @@ def digests_since(
             strange.append(found)
 
 
-def adopt(tools: ChainTools, chain: Chain, strange: list[StrangeDigest], *, accept: bool) -> int:
+def waiting_digests(tools: ChainTools) -> Mapping[str, list[BuiltDigest]]:
+    """The digests that are built and not known to be put, by chain. Raises StateError."""
+    waiting: dict[str, list[BuiltDigest]] = {}
+    for digest in tools.chains.unpublished(_MOST):
+        waiting.setdefault(digest.chain_id, []).append(digest)
+    return waiting
+
+
+def adopt(
+    tools: ChainTools,
+    chain: Chain,
+    waiting: Sequence[BuiltDigest],
+    strange: list[StrangeDigest],
+    *,
+    accept: bool,
+) -> int:
     """Moves a chain's head on to the digests that follow it in the bucket; returns how many there are.
 
+    What a builder of the restored ledger has built since, and could not put because these lie there, is withdrawn.
     Safe while builders run: what they put meanwhile is passed over. Raises ObjectStoreError, StateError. A crash in
     between: the next run goes on from the head that was reached.
     """
-    adopted, may_withdraw = 0, accept
-    for found in digests_since(tools, chain, chain.last_end, strange):
-        reason = _misfit(chain, found)
-        if reason is not None and may_withdraw:
-            # A builder of the restored ledger has built digests of its own here, and could not put them.
-            may_withdraw = False
-            if tools.chains.withdraw(chain.id):
-                chain = _as_it_is(tools, chain)
-                reason = _misfit(chain, found)
-        if reason is None and (not accept or _append(tools, chain, found)):
-            chain = _moved_on(chain, found, tools.digest_seconds)
+    own = {digest.signature for digest in waiting}
+    since = min([chain.last_end, *(digest.start for digest in waiting)])
+    found = [one for one in digests_since(tools, chain, since, strange) if one.signature not in own]
+    if found and waiting and found[0].digest.end <= chain.last_end:
+        if not accept:
+            return len(found)
+        if not tools.chains.withdraw(chain.id):
+            place = StrangeDigest(
+                found[0].bucket, str(found[0].key), "a digest that was built since waits in its place"
+            )
+            strange.append(place)
+            return 0
+        tools.inspection.lower_stamp(chain.place, found[0].digest.end - 1)
+        chain = _as_it_is(tools, chain)
+    adopted = 0
+    for one in found:
+        why = _misfit(chain, one)
+        if why is None and (not accept or _append(tools, chain, one)):
+            chain = _moved_on(chain, one, tools.digest_seconds)
             adopted += 1
             continue
         chain = _as_it_is(tools, chain) if accept or not adopted else chain
-        if chain.last_end < found.digest.end:
-            strange.append(StrangeDigest(found.bucket, str(found.key), reason or "the chain's head moved meanwhile"))
+        if chain.last_end < one.digest.end:
+            strange.append(StrangeDigest(one.bucket, str(one.key), why or "the chain's head moved meanwhile"))
     return adopted
 
 

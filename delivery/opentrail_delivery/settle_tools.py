@@ -37,7 +37,13 @@ class SettleTools:
     @property
     def chains(self) -> ChainTools:
         """What looking for digests needs."""
-        return ChainTools(self.object_store, self.state.chains, self.state.public_keys, self.settings.digest_seconds)
+        return ChainTools(
+            self.object_store,
+            self.state.chains,
+            self.state.public_keys,
+            self.inspection,
+            self.settings.digest_seconds,
+        )
 
     @property
     def checked_store(self) -> CheckedStore:

@@ -105,7 +105,7 @@ def settle(
         spool=world.spool,
         codec=fastest_codec(),
         settings=world.settings,
-        patience=10.0,
+        patience=30.0,
         adopt_unproven=adopt_unproven,
     )
     return Settle(tools).run(region, number, accept=accept)

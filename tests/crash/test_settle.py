@@ -9,6 +9,8 @@ from opentrail_backends.event_bus import open_event_bus
 from opentrail_backends.event_bus.port import Partition
 from opentrail_backends.key_management import open_key_management
 from opentrail_backends.object_store.in_memory import InMemoryObjectStore, Refuse
+from opentrail_backends.object_store.port import PutOptions
+from opentrail_delivery.preconditions import unmet_conditions
 from opentrail_delivery.settings import DeliverySettings
 from opentrail_delivery.spool import Spool
 from tests.crash.faults import Effect, Faulty, Step, Then
@@ -119,7 +121,25 @@ def halts_before_anything_is_written(world):
     halted = worker.status.snapshot()["halted"]
     worker.close()
     assert any("opentrail settle" in reason for reason in halted.values()), halted
+    # No other thread of a process writes either: this is asked at its start, and hourly.
+    sentences = unmet_conditions(world.bus, world.state, world.settings, world.state.ledger.now)
+    assert any("restored from a backup" in one and "opentrail settle" in one for one in sentences)
     assert objects(world) == before
+
+
+def test_digests_that_a_builder_made_after_the_restore_are_withdrawn(world, trail, tmp_path):
+    """It went on before the check was made: its digest could not be put, since the one that we know lies there."""
+    keep_messages(world)
+    deliver(world, trail, 5)
+    copy = dump(tmp_path)
+    deliver(world, trail, 4)
+    restore(world, tmp_path, copy)
+    worker = world.worker()
+    worker.run_until(lambda: any("went back in time" in r for r in worker.status.snapshot()["halted"].values()))
+    worker.close()
+    report = settle(world)
+    assert report.strange_digests == []
+    finish(world, trail)
 
 
 def test_files_that_were_put_and_not_digested_are_adopted_and_missing_ones_are_made_again(world, trail, tmp_path):
@@ -286,8 +306,6 @@ def test_an_object_that_somebody_planted_is_not_adopted(world, trail, tmp_path):
     key = next(info.key for info in world.store.list(BUCKET) if "Digest" not in info.key)
     planted = key[:-24] + "P" * 16 + ".json.gz"
     stored = world.store.get(BUCKET, key)
-    from opentrail_backends.object_store.port import PutOptions
-
     world.store.put(BUCKET, planted, stored.body, PutOptions(metadata=stored.metadata))
     restore(world, tmp_path, copy)
     settle(world)

@@ -54,3 +54,9 @@ class SqlInspection:
             if delivered:
                 connection.execute(update(_file).where(_file.c.id == file.id).values(digest=NO_DIGEST))
             return delivered
+
+    def lower_stamp(self, place: str, last_stamp: int) -> None:
+        """See Inspection."""
+        with self._transactions.writing() as connection:
+            this = (tables.place.c.place == place, tables.place.c.last_stamp > last_stamp)
+            connection.execute(update(tables.place).where(*this).values(last_stamp=last_stamp))

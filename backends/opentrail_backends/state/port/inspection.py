@@ -47,3 +47,11 @@ class Inspection(Protocol):
         parked under that bucket and key any more.
         """
         ...
+
+    def lower_stamp(self, place: str, last_stamp: int) -> None:
+        """The stamps of a place above this one are free again (seconds).
+
+        Only after a restore, where digests of ours with such stamps lie in the bucket and are to be known again: all
+        that the place used before them lies below.
+        """
+        ...
