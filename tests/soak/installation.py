@@ -174,9 +174,9 @@ def installation(folder: Path, servers: Servers, pace: Pace, seed: int) -> Itera
 def _make_buckets(minio: OwnS3Server) -> None:
     """With versions, so that an object that was replaced or deleted shows at the end."""
     client = minio.s3.client
-    for trail in TRAILS:
-        client.create_bucket(Bucket=trail.bucket)
-        client.put_bucket_versioning(Bucket=trail.bucket, VersioningConfiguration={"Status": "Enabled"})
+    for bucket in (SPOOL_BUCKET, *(trail.bucket for trail in TRAILS)):
+        client.create_bucket(Bucket=bucket)
+        client.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
 
 
 def _environment(

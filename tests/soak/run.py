@@ -5,23 +5,20 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from itertools import product
 from pathlib import Path
 
 from opentrail_cli.composition import Parts
 from opentrail_cli.status import read_status
-from tests import judges
 from tests.servers.aws_cli import AwsCli
 from tests.soak.bucket_check import TrailBucket, check_bucket, read_bucket, undigested
 from tests.soak.chaos import Chaos, draw
-from tests.soak.installation import REGIONS, SPOOL_BUCKET, TRAILS, Installation, Pace, Servers, SoakTrail, installation
+from tests.soak.installation import TRAILS, Installation, Pace, Servers, installation
+from tests.soak.judging import fsck, left_in_spool, own_ends, parked_ever, validate
 from tests.soak.load import Book, Load
 from tests.soak.services import wait_until_all_ready
 
 _SETTLE_SECONDS = 300.0
-_JUDGE_SECONDS = 1200.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,12 +68,12 @@ def run(settings: RunSettings, folder: Path, servers: Servers, releases: list[Aw
         buckets = [read_bucket(cluster.minio, trail) for trail in TRAILS]
         report.findings += chaos.errors
         report.findings += [f"{name} ended with {code} at SIGTERM" for name, code in codes.items() if code != 0]
-        report.findings += _own_ends(cluster)
+        report.findings += own_ends(cluster)
         report.findings += [f"not accepted: {text} ({n} times)" for text, n in load.book.failures.items()]
         for bucket in buckets:
             report.findings += check_bucket(bucket, load.book)
-        report.findings += _what_lies_in_the_spool(cluster)
-        report.findings += _judge(cluster, buckets, releases)
+        report.findings += left_in_spool(cluster)
+        report.findings += [*fsck(cluster), *validate(cluster, buckets, releases)]
         report.kills, report.accepted = chaos.kills, len(load.book.accepted)
         report.lines = list(_summary(cluster, chaos, load.book, buckets, time.monotonic() - started))
     return report
@@ -91,7 +88,7 @@ def _wait_until_settled(cluster: Installation, say: Callable[[str], None]) -> No
     with cluster.parts() as parts:
         while waiting := _waiting(cluster, parts, known):
             if time.monotonic() > deadline:
-                tails = "\n".join(f"{s.name}: {s.log.read_text(errors='replace')[-3000:]}" for s in cluster.services)
+                tails = "\n".join(f"{s.name}: {s.log.read_text(errors='replace')[-1500:]}" for s in cluster.services)
                 raise AssertionError(f"not settled after {_SETTLE_SECONDS:.0f} s: {waiting}\n{tails}")
             say(f"  {waiting}")
             time.sleep(2)
@@ -111,63 +108,6 @@ def _waiting(cluster: Installation, parts: Parts, known: dict[str, list[str]]) -
     return ", ".join(f"{count} {what}" for what, count in counts.items() if count)
 
 
-def _own_ends(cluster: Installation) -> Iterator[str]:
-    """A process may fail to start while the broker or PostgreSQL is down; one that ran must not end by itself."""
-    for service in cluster.services:
-        for end in service.own_ends:
-            if end.was_ready:
-                yield f"{end.name} ended by itself with {end.code}: {end.printed}"
-
-
-def _what_lies_in_the_spool(cluster: Installation) -> list[str]:
-    """Nothing is left: no file that is parked, no poison, no dead letter, no copy that nobody knows of."""
-    pages = cluster.minio.client.get_paginator("list_objects_v2").paginate(Bucket=SPOOL_BUCKET)
-    return [f"in the spool: {entry['Key']}" for page in pages for entry in page.get("Contents", ())]
-
-
-def _judge(cluster: Installation, buckets: list[TrailBucket], releases: list[AwsCli]) -> list[str]:
-    """What the AWS CLI and our own validator say of each chain; they must name each object of the bucket as valid."""
-    findings: list[str] = []
-
-    def check(judged: tuple[TrailBucket, str, str], env: dict[str, str]) -> None:
-        bucket, account, region = judged
-        trail = bucket.trail
-        flags = judges.flags(trail.arn, region, account if trail.declared.organization_id else None)
-        expected = {f"s3://{trail.bucket}/{key}" for key in _objects_of(bucket, account, region)}
-        verdicts = {"ours": judges.ours(flags, env)}
-        for release in releases:
-            done = release.run("cloudtrail", "validate-logs", *flags, env=env, timeout=_JUDGE_SECONDS)
-            verdicts[f"AWS CLI {release.version}"] = judges.Verdict(done.returncode, done.stdout, done.stderr)
-        for judge, verdict in verdicts.items():
-            if verdict.code != 0 or verdict.stderr or set(verdict.valid) != expected:
-                findings.append(
-                    f"{judge} about {trail.name} {account} {region}: exit code {verdict.code}, "
-                    f"{len(verdict.valid)} of {len(expected)} objects valid; {verdict.stderr[-1000:]}"
-                )
-
-    with cluster.parts() as parts, ThreadPoolExecutor(2) as two:
-        for account in sorted({trail.declared.account_id for trail in TRAILS}):
-            with judges.api(parts.state, cluster.minio, account) as env:
-                chains = [
-                    (bucket, *chain)
-                    for bucket in buckets
-                    if bucket.trail.declared.account_id == account
-                    for chain in product(sorted(bucket.trail.accounts), _regions_of(bucket.trail))
-                ]
-                list(two.map(check, chains, [env] * len(chains)))
-    return findings
-
-
-def _regions_of(trail: SoakTrail) -> tuple[str, ...]:
-    return REGIONS if trail.declared.is_multi_region_trail else (trail.declared.home_region,)
-
-
-def _objects_of(bucket: TrailBucket, account: str, region: str) -> set[str]:
-    """The digests of one chain and the log files that they name."""
-    digests = bucket.chains()[account, region]
-    return {key for digest in digests for key in (digest.s3_object, *(entry.s3_object for entry in digest.log_files))}
-
-
 def _summary(
     cluster: Installation, chaos: Chaos, book: Book, buckets: list[TrailBucket], seconds: float
 ) -> Iterator[str]:
@@ -176,11 +116,16 @@ def _summary(
         yield f"{count:8,} {what}"
     for what, count in sorted(cluster.proxy.struck.items()):
         yield f"{count:8,} requests to S3: {what}"
+    with cluster.parts() as parts:
+        clients = parts.state.ledger.clients()
     failed_starts = sum(len(service.own_ends) for service in cluster.services)
     yield f"{sum(relay.answers_lost for relay in cluster.relays):8,} connections of clients cut instead of an answer"
     yield f"{failed_starts:8,} starts that failed because a server was down"
     yield f"{len(book.sent):8,} events sent by {book.clients} clients"
     yield f"{len(book.accepted):8,} accepted"
     yield f"{len(book.unknown):8,} without an answer"
+    yield f"{sum(one.repeats for one in clients):8,} repeats dropped"
+    yield f"{sum(one.missing for one in clients):8,} numbers of clients that never came"
+    yield f"{parked_ever(cluster):8,} files parked for a while"
     yield f"{sum(len(bucket.log_files) for bucket in buckets):8,} log files"
     yield f"{sum(len(bucket.digests) for bucket in buckets):8,} digests"

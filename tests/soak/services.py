@@ -16,7 +16,7 @@ from typing import NamedTuple, Self
 
 from tests.servers.process import WATCH
 
-_COMMAND = (sys.executable, "-W", "error::ResourceWarning", "-c", "from opentrail_cli.main import main; main()")
+COMMAND = (sys.executable, "-W", "error::ResourceWarning", "-c", "from opentrail_cli.main import main; main()")
 _NUMBERS = [str(int(number)) for number in (signal.SIGKILL, signal.SIGTERM, signal.SIGKILL)]
 STOP_SECONDS = 45.0
 """How long an orderly stop may take: the services' own limit and some more."""
@@ -40,8 +40,8 @@ class Service:
 
     def __init__(self, name: str, service: str, env: Mapping[str, str], folder: Path) -> None:
         self.name = name
-        self._command = [*_COMMAND, "serve", service]
-        self._env = {**_inherited(), "PYTHONUNBUFFERED": "1", **env}
+        self._command = [*COMMAND, "serve", service]
+        self._env = {**inherited(), "PYTHONUNBUFFERED": "1", **env}
         self._pid_file = folder / f"{name}.pid"
         self.log = folder / f"{name}.log"
         self._changed = threading.Condition()
@@ -181,7 +181,8 @@ class Service:
             return log.read()
 
 
-def _inherited() -> dict[str, str]:
+def inherited() -> dict[str, str]:
+    """Our environment without the settings of OpenTrail and AWS."""
     return {name: value for name, value in os.environ.items() if not name.startswith(("OPENTRAIL_", "AWS_"))}
 
 
