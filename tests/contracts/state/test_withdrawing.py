@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from itertools import pairwise
 from threading import Barrier
 
 import pytest
@@ -131,6 +132,17 @@ def test_a_chain_that_is_ending_goes_on_to_its_last_digest(store: StateStore, fi
     assert ids(store, first) == []
 
 
+def test_a_published_digest_and_all_before_it_stay_whatever_was_published_first(
+    store: StateStore, first: Chain
+) -> None:
+    one, two, three = build(store, "a"), build(store, "b"), build(store, "c")
+    refuse(store, one, two, three)
+    store.chains.mark_published(first.id, 2)
+    assert store.chains.withdraw(first.id) == 1
+    assert store.chains.unpublished(10) == [one]
+    assert current(store).head_signature == two.signature
+
+
 def test_who_still_has_a_withdrawn_digest_or_the_old_head_can_do_nothing_with_it(
     store: StateStore, other: StateStore, first: Chain
 ) -> None:
@@ -218,7 +230,7 @@ def test_withdraw_against_publishers_and_builders_leaves_one_line(
         assert (built.sequence in by_sequence) or withdrawn.result()
         if published.result():
             assert by_sequence[built.sequence]["published_at"] is not None
-        for earlier, later in zip(rows, rows[1:], strict=False):
+        for earlier, later in pairwise(rows):
             assert earlier["end"] == later["start"]
         assert (rows[-1]["end"] if rows else first.last_end) == current(store).last_end
         assert (rows[-1]["signature"] if rows else None) == current(store).head_signature
