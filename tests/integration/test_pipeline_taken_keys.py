@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -21,7 +20,7 @@ from opentrail.evidence.times import format_time
 from opentrail_backends.object_store.port import ObjectNotFound, OutcomeUnknown, PutOptions
 from opentrail_delivery.key_ring import KeyRing
 from tests.crash.world import ACCOUNT, REGION, assert_exactly_once
-from tests.pipeline.pipeline import Pipeline, pipeline
+from tests.pipeline.pipeline import Pipeline, Replaced, pipeline
 
 FOREIGN = gzip.compress(b'{"Records":[{"eventID":"not ours"}]}')
 
@@ -55,12 +54,7 @@ def test_a_log_file_whose_key_is_taken_gets_another_one_that_the_ledger_has_firs
 ) -> None:
     trail = running.add_trail("audit")
     ledger = RecordingLedger(running.state.ledger)
-    state = SimpleNamespace(
-        configuration=running.state.configuration,
-        ledger=ledger,
-        chains=running.state.chains,
-        public_keys=running.state.public_keys,
-    )
+    state = Replaced(running.state, ledger=ledger)
     taken: list[str] = []
     known_at_put: dict[str, bool] = {}
 
@@ -187,7 +181,7 @@ def test_another_digest_that_we_signed_halts_its_chain_and_no_other(running: Pip
     (tmp_path / "objects" / running.bucket / squatter.key).unlink()
     running.foreign.clear()
     running.wait_until_digested(4, audit)
-    assert service.status()["halted"] == {}
+    running.wait_until(lambda: service.status()["halted"] == {}, "the chain released")
     running.stop_delivery()
     assert_exactly_once(running.seen(), ["audit", "other"], expected)
     assert squatter.key in running.keys_in()

@@ -72,6 +72,17 @@ class WatchedStore:
             self.changed.notify_all()
 
 
+class Replaced:
+    """An object of which some members are others."""
+
+    def __init__(self, inner: Any, **members: Any) -> None:
+        self._inner = inner
+        self.__dict__.update(members)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+
 @dataclass
 class Pipeline(World):
     """Stores, a producer that listens, and as many delivery services as the test starts."""
