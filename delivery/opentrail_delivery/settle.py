@@ -93,10 +93,11 @@ class Settle:
         found.lost = sum(len(one.missing) for one in fates)
         if case.trouble in _RESTORED and case.bounds is not None:
             first = max(case.next_offset, case.bounds.start)
-            found.notes.append(
-                f"messages {first} to {case.bounds.end - 1} are read again and compared with the log files that the "
-                "ledger does not know"
-            )
+            if first < case.bounds.end:
+                found.notes.append(
+                    f"messages {first} to {case.bounds.end - 1} are read again and compared with the log files that "
+                    "the ledger does not know"
+                )
             if case.bounds.start > case.next_offset:
                 found.notes.append(
                     f"messages {case.next_offset} to {case.bounds.start - 1} are not on the bus any more: log files "

@@ -237,8 +237,16 @@ def test_copies_in_the_spool_without_a_row_are_parked_again(world, trail, tmp_pa
     assert list(world.spool.held_files()) == []
 
 
-@pytest.mark.parametrize("effect", Effect)
-@pytest.mark.parametrize("method", ["settle", "write_intent", "deliver"])
+@pytest.mark.parametrize(
+    ("method", "effect"),
+    [
+        ("settle", Effect.LOST),
+        ("settle", Effect.KEPT),
+        ("write_intent", Effect.KEPT),
+        ("deliver", Effect.LOST),
+        ("deliver", Effect.KEPT),
+    ],
+)
 def test_a_settlement_that_dies_is_repeated(world, trail, tmp_path, method, effect):
     keep_messages(world)
     deliver(world, trail, 5)
@@ -458,6 +466,21 @@ def test_a_log_that_lost_its_end_goes_on_there(world, trail, tmp_path):
     (done,) = settle(world).partitions
     assert (done.trouble, done.next_offset) == ("cut-at-end", 1)
     finish(world, trail)
+
+
+def test_an_open_intent_whose_redo_gives_other_files_is_settled_where_its_partition_is_named(world, trail, tmp_path):
+    """An unclean election gave the offsets to other messages: delivery stops at the redo."""
+    keep_messages(world)
+    deliver(world, trail, 5)
+    open_window(world, 4)
+    put = list(world.published)
+    cut_end(tmp_path, ONLY, 1)
+    other = world.publish(3)
+    halts(world, "gives other files than it fixed")
+    assert settle(world).partitions == []
+    (done,) = settle(world, REGION, 0).partitions
+    assert (done.trouble, done.delivered, done.rebuilt, done.next_offset) == ("open-intents", 1, 1, 2)
+    finish(world, trail, [*put, *other])
 
 
 def test_what_fits_is_left_alone(world, trail):
