@@ -174,6 +174,8 @@ class _Turn:
         _log.error("something that we did not write lies at a digest's place: keep it and look into it", place=place)
         self._tools.metrics.foreign_objects.inc()
         waiting = self._waiting_from(digest)
+        if not waiting or waiting[0].signature != digest.signature:
+            return  # another process was faster: what it has put under the later stamp must not get another one
         try:
             # A crash before this: the same again. After it: step 9 with the new bytes.
             if not self._tools.chains.replace_waiting(waiting, restamped(waiting, self._tools.key_ring)):
