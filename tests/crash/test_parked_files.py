@@ -1,12 +1,14 @@
 """A bucket that takes nothing: its files wait in the spool, nobody else waits, in the end each is delivered once."""
 
+import threading
+import time
 from dataclasses import replace
 
 import pytest
 
 from opentrail_backends.event_bus import open_event_bus
 from opentrail_backends.key_management import open_key_management
-from opentrail_backends.object_store.in_memory import InMemoryObjectStore, LoseAnswer, Refuse, Throttle
+from opentrail_backends.object_store.in_memory import Hold, InMemoryObjectStore, LoseAnswer, Refuse, Throttle
 from opentrail_backends.state import open_state_store
 from opentrail_delivery.settings import DeliverySettings
 from opentrail_delivery.spool import Spool
@@ -25,7 +27,12 @@ def world(tmp_path):
     store = InMemoryObjectStore([GOOD, BAD, SPOOL])
     keys = open_key_management(f"file://{tmp_path}/keys")
     settings = DeliverySettings(
-        window_seconds=0, digest_seconds=1, park_seconds=0.3, parked_retry_seconds=0.1, put_threads=4
+        window_seconds=0,
+        digest_seconds=1,
+        park_soon_seconds=0.1,
+        silent_seconds=0.3,
+        parked_retry_seconds=0.1,
+        put_threads=4,
     )
     yield World(bus, store, state, keys, GOOD, Spool(store, SPOOL), settings)
     bus.close()
@@ -46,6 +53,10 @@ def parked(world):
     return world.state.ledger.parked_files(100)
 
 
+def copies(world):
+    return [info.key for info in world.store.list(SPOOL)]
+
+
 @pytest.mark.parametrize("behaviour", [Refuse("AccessDenied"), Throttle(), LoseAnswer(kept=False)], ids=repr)
 def test_files_of_a_bucket_that_takes_nothing_wait_in_the_spool_and_hold_up_nobody(world, good, bad, behaviour):
     world.store.script("bad/*", behaviour, times=None)
@@ -58,9 +69,11 @@ def test_files_of_a_bucket_that_takes_nothing_wait_in_the_spool_and_hold_up_nobo
     assert len(parked(world)) == 2
     assert worker.metrics.parked_files._value.get() == 2
     world.store.clear_script()
+    assert len(copies(world)) == 2
     worker.run_until_digested(bad, len(published))
     worker.close()
     assert parked(world) == []
+    assert copies(world) == [], "the copies are removed"
     assert_exactly_once(world.evidence(), ["good-trail"], published)
     assert_exactly_once(world.evidence(bucket=BAD), ["bad-trail"], published)
 
@@ -150,3 +163,160 @@ def test_a_trail_that_its_bucket_refuses_is_parked_though_the_bucket_takes_other
     worker.run_until_digested(denied, len(published))
     worker.close()
     assert parked(world) == []
+
+
+# --- a bucket that does not answer ----------------------------------------------------------------
+
+
+def test_a_silent_bucket_holds_up_neither_its_window_nor_other_trails(world, good, bad):
+    held = Hold(threading.Event(), threading.Event())
+    world.store.script("bad/*CloudTrail/*", held)
+    world.store.script("bad/*", LoseAnswer(kept=False), times=None)
+    published = world.publish(4)
+    worker = world.worker()
+    began = time.monotonic()
+    worker.run_until(lambda: len(parked(world)) == 1)
+    (file,) = parked(world)
+    assert not file.is_answered, "the put may still land"
+    published += world.publish(2)
+    worker.run_until(lambda: len(parked(world)) == 2)
+    assert time.monotonic() - began < 10
+    assert parked(world)[1].is_answered, "not tried: the bucket is given up"
+    held.release.set()
+    world.store.clear_script()
+    worker.run_until_digested(bad, len(published))
+    worker.run_until_digested(good, len(published))
+    worker.close()
+    assert copies(world) == []
+    assert_exactly_once(world.evidence(), ["good-trail"], published)
+    assert_exactly_once(world.evidence(bucket=BAD), ["bad-trail"], published)
+
+
+def test_a_put_that_lands_late_is_found_at_its_place(world, bad):
+    world.store.script("bad/*", LoseAnswer(kept="late"), times=None)
+    published = world.publish(4)
+    worker = world.worker()
+    worker.run_until(lambda: len(parked(world)) == 1)
+    world.store.clear_script()
+    assert world.store.release_late() >= 1
+    worker.run_until_digested(bad, len(published))
+    worker.close()
+    assert_exactly_once(world.evidence(bucket=BAD), ["bad-trail"], published)
+
+
+def test_a_redone_windows_file_is_never_known_to_be_absent(world, bad):
+    """The first owner dies with its file under way; the second one only gets refusals, and parks it."""
+    world.store.script("bad/*", LoseAnswer(kept="late"))
+    world.store.script("bad/*", Refuse("AccessDenied"), times=None)
+    published = world.publish(3)
+    fault = Faulty(world.state.ledger, Step(5, "deliver", "ledger", "deliver"), Effect.LOST, Then.DIES)
+    worker = world.worker(ledger=fault)
+    with pytest.raises(Crash):
+        worker.run_until(lambda: False)
+    worker.close()
+    second = world.worker()
+    second.run_until(lambda: len(parked(world)) == 1)
+    assert not parked(world)[0].is_answered
+    world.put_trail(replace(bad, s3_bucket_name=GOOD))
+    for _ in range(20):
+        second.turn()
+    assert parked(world)[0].bucket == BAD
+    world.store.clear_script()
+    second.run_until(lambda: not parked(world))
+    second.close()
+    assert sum(len(events) for events in world.evidence(bucket=BAD).log_files.values()) == len(published)
+
+
+# --- re-aiming ------------------------------------------------------------------------------------
+
+
+def test_a_file_whose_every_put_was_refused_goes_to_the_trails_new_bucket(world, bad):
+    world.store.script("bad/*", Refuse("AccessDenied"), times=None)
+    published = world.publish(3)
+    worker = world.worker()
+    worker.run_until(lambda: len(parked(world)) == 1)
+    moved = replace(bad, s3_bucket_name=GOOD, s3_key_prefix="moved")
+    world.put_trail(moved)
+    published += world.publish(2)
+    worker.run_until_digested(moved, len(published))
+    worker.close()
+    assert parked(world) == []
+    assert copies(world) == []
+    evidence = world.evidence("moved/")
+    assert sorted(evidence.event_ids("bad-trail")) == sorted(published)
+    assert not world.evidence(bucket=BAD).log_files
+    assert worker.metrics.reaimed_files._value.get() == 1
+
+
+def test_a_file_that_may_still_appear_at_its_old_place_waits_for_it(world, bad):
+    world.store.script("bad/*", LoseAnswer(kept="late"), times=None)
+    published = world.publish(3)
+    worker = world.worker()
+    worker.run_until(lambda: len(parked(world)) == 1)
+    world.put_trail(replace(bad, s3_bucket_name=GOOD, s3_key_prefix="moved"))
+    for _ in range(20):
+        worker.turn()
+    world.store.clear_script()
+    world.store.release_late()
+    worker.run_until(lambda: not parked(world))
+    worker.close()
+    old, new = world.evidence(bucket=BAD).log_files, world.evidence("moved/").log_files
+    assert sum(map(len, old.values())) == len(published)
+    assert not new
+
+
+# --- a full spool, an end, our own limits -----------------------------------------------------------
+
+
+def test_a_full_spool_pauses_the_partition_and_it_goes_on(world, good, bad):
+    world.settings = replace(world.settings, spool_bytes=1, windows_in_flight=2)
+    world.store.script("bad/*", Refuse("AccessDenied"), times=None)
+    worker, published = world.worker(), []
+    for _ in range(6):
+        published += world.publish(2)
+        for _ in range(10):
+            worker.turn()
+    assert parked(world) == []
+    assert worker.metrics.spool_full._value.get() == 1
+    assert worker.share._paused, "no more is read than may wait"
+    (row,) = world.state.ledger.windows()
+    assert row["open_intents"] == 2
+    world.store.clear_script()
+    worker.run_until_digested(bad, len(published))
+    worker.run_until_digested(good, len(published))
+    worker.close()
+    assert_exactly_once(world.evidence(), ["good-trail"], published)
+    assert_exactly_once(world.evidence(bucket=BAD), ["bad-trail"], published)
+
+
+def test_a_file_whose_bucket_failed_for_long_expires_and_is_tried_again_when_told(world, bad):
+    world.settings = replace(world.settings, parked_expire_seconds=0.5)
+    world.store.script("bad/*", Refuse("AccessDenied"), times=None)
+    published = world.publish(3)
+    worker = world.worker()
+    worker.run_until(lambda: world.state.ledger.parked_by_trail() and not parked(world))
+    (trail,) = world.state.ledger.parked_by_trail()
+    assert trail.expired == 1
+    assert len(copies(world)) == 1, "it stays in the spool"
+    world.store.clear_script()
+    assert world.state.ledger.retry_expired() == 1
+    worker.run_until_digested(bad, len(published))
+    worker.close()
+    assert copies(world) == []
+
+
+def test_what_is_over_a_trails_rate_is_late_delays_no_other_trail_and_is_not_lost(world, good, bad):
+    world.settings = replace(world.settings, trail_bytes_per_second=1_000)
+    limited, published = world.worker(), []
+    while len(parked(world)) < 2:
+        published += world.publish(40)
+        for _ in range(5):
+            limited.share.run_once()
+    assert {file.error for file in parked(world)} == {None}
+    assert {file.failing_since for file in parked(world)} == {None}, "it does not age"
+    limited.run_until_digested(good, len(published))
+    limited.run_until_digested(bad, len(published))
+    limited.close()
+    assert copies(world) == []
+    assert_exactly_once(world.evidence(), ["good-trail"], published)
+    assert_exactly_once(world.evidence(bucket=BAD), ["bad-trail"], published)
