@@ -5,15 +5,42 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from opentrail.trails.trail import Trail
+from opentrail_backends.event_bus import open_event_bus
 from opentrail_backends.event_bus.port import Partition, Topic
+from opentrail_backends.key_management import open_key_management
+from opentrail_backends.object_store.in_memory import InMemoryObjectStore
 from opentrail_backends.state import open_state_store
 from opentrail_backends.state.inspection import inspection_of
 from opentrail_delivery.codec import fastest_codec
+from opentrail_delivery.settings import DeliverySettings
 from opentrail_delivery.settle import Settle, SettleReport, SettleTools
-from tests.crash.world import World
+from opentrail_delivery.spool import Spool
+from tests.crash.faults import Effect, Faulty, Step, Then
+from tests.crash.world import REGION, Crash, World, assert_exactly_once
+
+BUCKET, SPOOL = "evidence", "spool-bucket"
+ONLY = Partition(REGION, 0)
+
+
+@contextlib.contextmanager
+def operated_world(path: Path) -> Iterator[World]:
+    """A world of one partition, in a folder from which its files can be dumped, restored and cut."""
+    bus = open_event_bus(f"embedded:///{path}/bus.db")
+    bus.ensure_topic(REGION, 1)
+    store = InMemoryObjectStore([BUCKET, SPOOL])
+    keys = open_key_management(f"file://{path}/keys")
+    settings = DeliverySettings(
+        window_seconds=0, digest_seconds=1, park_seconds=0.3, parked_retry_seconds=0.1, put_threads=4
+    )
+    world = World(bus, store, open_state(path), keys, BUCKET, Spool(store, SPOOL), settings)
+    yield world
+    bus.close()
+    world.state.close()
 
 
 def open_state(path: Path) -> Any:
@@ -121,3 +148,61 @@ def run_for(worker: Any, seconds: float) -> None:
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         worker.turn()
+
+
+def deliver(world: World, trail: Trail, *counts: int) -> None:
+    """Publishes batches and delivers each in a window of its own."""
+    worker = world.worker()
+    for count in counts:
+        world.publish(count)
+        worker.run_until_digested(trail, len(world.published))
+    worker.close()
+
+
+def open_window(world: World, count: int) -> None:
+    """A window whose files were put and whose step 5 never came."""
+    world.publish(count)
+    fault = Faulty(world.state.ledger, Step(5, "deliver", "ledger", "deliver"), Effect.LOST, Then.DIES)
+    worker = world.worker(ledger=fault)
+    with contextlib.suppress(Crash):
+        worker.run_until(lambda: False)
+    worker.close()
+    assert fault.fired
+
+
+def halts(world: World, said: str) -> None:
+    """A worker notices before it puts a log file, and says what to do."""
+    before = log_files(world)
+    worker = world.worker()
+    run_for(worker, 1.5)
+    halted = worker.status.snapshot()["halted"]
+    worker.close()
+    assert any(said in reason and "opentrail settle" in reason for reason in halted.values()), halted
+    assert log_files(world) == before
+
+
+def log_files(world: World) -> list[str]:
+    """The keys of all that lies in the bucket but digests."""
+    return [info.key for info in world.store.list(BUCKET) if "Digest" not in info.key]
+
+
+def finish(world: World, trail: Trail, expected: Sequence[str] | None = None) -> None:
+    """Delivery goes on with new events; then the whole bucket is judged."""
+    expected = [*(world.published if expected is None else expected), *world.publish(3)]
+    worker = world.worker()
+    worker.run_until_digested(trail, len(expected))
+    run_for(worker, 1.2)
+    assert worker.status.snapshot()["halted"] == {}
+    worker.close()
+    assert_exactly_once(world.evidence(), [trail.name], expected)
+
+
+class WithLedger:
+    """A state store with another ledger."""
+
+    def __init__(self, state: Any, ledger: Any) -> None:
+        self._state = state
+        self.ledger = ledger
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._state, name)

@@ -6,36 +6,31 @@ from dataclasses import replace
 
 import pytest
 
-from opentrail_backends.event_bus import open_event_bus
 from opentrail_backends.event_bus.port import Partition
-from opentrail_backends.key_management import open_key_management
-from opentrail_backends.object_store.in_memory import InMemoryObjectStore, Refuse
+from opentrail_backends.object_store.in_memory import Refuse
 from opentrail_backends.object_store.port import PutOptions
 from opentrail_backends.state.inspection import inspection_of
 from opentrail_delivery.fsck import Fsck, FsckTools
 from opentrail_delivery.fsck_findings import Kind, Severity
-from opentrail_delivery.settings import DeliverySettings
-from opentrail_delivery.spool import Spool
-from tests.crash.faults import Effect, Faulty, Step, Then
-from tests.crash.operating import cut_start, dump, keep_messages, open_state, restore, run_for
-from tests.crash.world import REGION, Crash, World
-
-BUCKET, SPOOL = "evidence", "spool-bucket"
+from tests.crash.operating import (
+    BUCKET,
+    cut_start,
+    deliver,
+    dump,
+    keep_messages,
+    log_files,
+    open_window,
+    operated_world,
+    restore,
+    run_for,
+)
+from tests.crash.world import REGION
 
 
 @pytest.fixture
 def world(tmp_path):
-    bus = open_event_bus(f"embedded:///{tmp_path}/bus.db")
-    bus.ensure_topic(REGION, 1)
-    store = InMemoryObjectStore([BUCKET, SPOOL])
-    keys = open_key_management(f"file://{tmp_path}/keys")
-    settings = DeliverySettings(
-        window_seconds=0, digest_seconds=1, park_seconds=0.3, parked_retry_seconds=0.1, put_threads=4
-    )
-    world = World(bus, store, open_state(tmp_path), keys, BUCKET, Spool(store, SPOOL), settings)
-    yield world
-    bus.close()
-    world.state.close()
+    with operated_world(tmp_path) as world:
+        yield world
 
 
 @pytest.fixture
@@ -44,14 +39,6 @@ def trail(world):
     trail = world.add_trail("trail")
     deliver(world, trail, 3, 2)
     return trail
-
-
-def deliver(world, trail, *counts):
-    worker = world.worker()
-    for count in counts:
-        world.publish(count)
-        worker.run_until_digested(trail, len(world.published))
-    worker.close()
 
 
 def fsck(world, *, since=0, deep=False, settings=None):
@@ -70,10 +57,6 @@ def found(world, **options):
     report = fsck(world, **options)
     assert report.unchecked == []
     return {(finding.kind, finding.subject) for finding in report.findings}
-
-
-def log_files(world):
-    return sorted(info.key for info in world.store.list(BUCKET) if "Digest" not in info.key)
 
 
 def digests(world):
@@ -276,12 +259,7 @@ def test_poison_and_recorded_losses_are_notices(world, trail, tmp_path):
 
 
 def test_open_windows_and_a_partition_that_does_not_fit(world, trail, tmp_path):
-    world.publish(2)
-    fault = Faulty(world.state.ledger, Step(5, "deliver", "ledger", "deliver"), Effect.LOST, Then.DIES)
-    worker = world.worker(ledger=fault)
-    with pytest.raises(Crash):
-        worker.run_until(lambda: False)
-    worker.close()
+    open_window(world, 2)
     assert found(world) == {(Kind.OPEN_WINDOWS, f"{REGION}/0")}
     world.publish(1)
     cut_start(tmp_path, Partition(REGION, 0), 4)

@@ -7,35 +7,22 @@ from functools import partial
 import pytest
 
 from opentrail.events import client_numbers
-from opentrail_backends.event_bus import open_event_bus
 from opentrail_backends.event_bus.batches import MalformedBatch, peek, unpack
 from opentrail_backends.event_bus.port import Partition
-from opentrail_backends.key_management import open_key_management
-from opentrail_backends.object_store.in_memory import InMemoryObjectStore, Refuse
+from opentrail_backends.object_store.in_memory import Refuse
 from opentrail_delivery import client_book, window_build
 from opentrail_delivery.redrive import Kept, Outcome, Redrive, RedriveRefused, RedriveTools
-from opentrail_delivery.settings import DeliverySettings
 from opentrail_delivery.spool import Spool
 from tests.crash.faults import Effect, Faulty, Step, Then
-from tests.crash.operating import open_state
-from tests.crash.world import ACCOUNT, REGION, Crash, World, assert_exactly_once
-
-BUCKET, SPOOL = "evidence", "spool-bucket"
+from tests.crash.operating import SPOOL, keep_messages, operated_world
+from tests.crash.world import ACCOUNT, REGION, Crash, assert_exactly_once
 
 
 @pytest.fixture
 def world(tmp_path):
-    bus = open_event_bus(f"embedded:///{tmp_path}/bus.db")
-    bus.ensure_topic(REGION, 1)
-    store = InMemoryObjectStore([BUCKET, SPOOL])
-    keys = open_key_management(f"file://{tmp_path}/keys")
-    settings = DeliverySettings(
-        window_seconds=0, digest_seconds=1, park_seconds=0.3, parked_retry_seconds=0.1, put_threads=4
-    )
-    world = World(bus, store, open_state(tmp_path), keys, BUCKET, Spool(store, SPOOL), settings)
-    yield world
-    bus.close()
-    world.state.close()
+    with operated_world(tmp_path) as world:
+        keep_messages(world)
+        yield world
 
 
 @pytest.fixture
@@ -176,13 +163,6 @@ def read_all(world):
     messages = list(keep.read(Partition(REGION, 0), 0, end_of_log(world)))
     keep.close()
     return messages
-
-
-@pytest.fixture(autouse=True)
-def nothing_is_forgotten(world):
-    from tests.crash.operating import keep_messages
-
-    keep_messages(world)
 
 
 def test_it_refuses_while_workers_of_an_older_release_run(world, trail, broken_reader):
