@@ -11,7 +11,7 @@ import json
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,6 +31,7 @@ from opentrail_backends.object_store.probe import PROBE_KEY
 from opentrail_backends.object_store.s3_settings import Credentials
 from opentrail_backends.state import open_state_store
 from opentrail_backends.state.port import NewChange
+from opentrail_delivery.maintenance import FORMATS
 from opentrail_delivery.service import DeliveryPorts, DeliveryService
 from opentrail_delivery.settings import DeliverySettings
 from opentrail_delivery.spool import Spool
@@ -143,8 +144,10 @@ class Pipeline(World):
 
     # --- delivery ---------------------------------------------------------------------------------
 
-    def start_delivery(self, *, with_spool: bool = False, **replaced: Any) -> DeliveryService:
-        """Starts one delivery service; ports may be replaced."""
+    def start_delivery(
+        self, *, with_spool: bool = False, formats: Mapping[str, int] = FORMATS, **replaced: Any
+    ) -> DeliveryService:
+        """Starts one delivery service, of a release that knows these formats; ports may be replaced."""
         spool = Spool(self.store, SPOOL_BUCKET) if with_spool else None
         ports = {
             "event_bus": self.bus,
@@ -153,7 +156,7 @@ class Pipeline(World):
             "key_management": self.keys,
             "spool": spool,
         }
-        service = DeliveryService(self.settings, DeliveryPorts(**{**ports, **replaced}))
+        service = DeliveryService(self.settings, DeliveryPorts(**{**ports, **replaced}), formats=formats)
         service.start()
         self._services.append(service)
         return service
