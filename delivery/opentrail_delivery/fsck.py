@@ -141,7 +141,9 @@ class Fsck:
         state = self._tools.state
         # In this order: what is appended meanwhile is no head here, and what is published meanwhile lies in its bucket.
         chains = state.chains.all_chains()
-        waiting = {(digest.bucket, digest.object_key) for digest in state.chains.unpublished(_MOST)}
+        waiting = {(digest.bucket, digest.object_key): digest for digest in state.chains.unpublished(_MOST)}
+        for place, digest in waiting.items():
+            buckets.waiting(Place(*place), digest.sha256, digest.signature)
         tools = ChainTools(
             self._tools.object_store,
             state.chains,

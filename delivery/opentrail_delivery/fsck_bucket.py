@@ -159,6 +159,12 @@ class BucketCheck:
         if known is not None and known != (bytes.fromhex(sha256 or ""), _short(signature or "")):
             self.report.add(Kind.DIGEST_DIFFERENT, str(place), "it is not what the ledger says of it")
 
+    def waiting(self, place: Place, sha256: str, signature: str) -> None:
+        """A digest that waits to be put: what lies in its place already must be that one, or it never gets there."""
+        known = self.seen.digests.get(place.mark)
+        if known is not None and known != (bytes.fromhex(sha256), _short(signature)):
+            self.report.add(Kind.DIGEST_UNKNOWN, str(place), "another digest waits to be put there: opentrail settle")
+
     def _read(self, place: Place) -> tuple[bytes, bytes] | None:
         try:
             stored = self.store.get(*place)

@@ -117,7 +117,8 @@ def adopt(
     if found and waiting and found[0].digest.end <= chain.last_end:
         if not accept:
             return len(found)
-        if not tools.chains.withdraw(chain.id):
+        as_before = own == {digest.signature for digest in waiting_digests(tools).get(chain.id, ())}
+        if not (as_before and tools.chains.withdraw(chain.id)):
             place = StrangeDigest(
                 found[0].bucket, str(found[0].key), "a digest that was built since waits in its place"
             )

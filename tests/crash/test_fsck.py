@@ -187,6 +187,18 @@ def test_digests_beyond_the_ledgers_head(world, trail, tmp_path):
     assert (Kind.PARTITION_MISFIT, f"{REGION}/0") in kinds
 
 
+def test_a_digest_that_lies_where_another_one_waits_to_be_put(world, trail, tmp_path):
+    """A builder went on with a restored ledger."""
+    copy = dump(tmp_path)
+    deliver(world, trail, 4)
+    restore(world, tmp_path, copy)
+    worker = world.worker()
+    worker.run_until(lambda: len(world.state.chains.unpublished(10)) > 0)
+    worker.close()
+    (waiting, *_) = world.state.chains.unpublished(10)
+    assert (Kind.DIGEST_UNKNOWN, url(waiting.object_key)) in found(world)
+
+
 def test_a_foreign_digest_in_the_chains_place(world, trail):
     key = digests(world)[-1]
     planted = key.replace("/20", "/29", 1).replace("_20", "_29")
