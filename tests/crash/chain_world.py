@@ -127,7 +127,7 @@ class ChainWorld:
     @classmethod
     @contextmanager
     def opened(cls, folder: Path) -> Iterator[ChainWorld]:
-        """A world on SQLite."""
+        """A world on SQLite in memory."""
         clock = Clock()
         state = open_state_store("sqlite://", secret_key=b"k" * 32, clock=clock)
         state.migrate()
