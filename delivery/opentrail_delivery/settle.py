@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from opentrail_backends.state.port import LostOffsets, Settlement
 from opentrail_delivery.configuration_feed import ConfigurationFeed
-from opentrail_delivery.settle_chains import StrangeDigest, adopt, chains_of, waiting_digests
+from opentrail_delivery.settle_chains import StrangeDigest, adopt, chains_of, of_no_chain, waiting_digests
 from opentrail_delivery.settle_cut import settle_cut
 from opentrail_delivery.settle_examine import Case, Trouble, examine
 from opentrail_delivery.settle_files import all_fates
@@ -56,7 +56,9 @@ class Settle:
         report = SettleReport(accept)
         # The digests first: what they name must not come into another one.
         waiting = waiting_digests(tools.chains)
-        for chain in chains_of(tools.chains, None if region is None else (region,)):
+        chains = chains_of(tools.chains, None if region is None else (region,))
+        report.strange_digests += of_no_chain(tools.chains, chains)
+        for chain in chains:
             of_chain = waiting.get(chain.id, [])
             report.adopted_digests += adopt(tools.chains, chain, of_chain, report.strange_digests, accept=accept)
         if not accept:

@@ -67,26 +67,58 @@ def digests_since(
 
     Those that are not ours are added to `strange`.
     """
-    keys = []
-    folder = digest_folder(
-        account_id=chain.account_id,
-        region=chain.region,
-        prefix=chain.key_prefix,
-        organization_id=chain.organization_id,
-    )
-    try:
-        for info in tools.store.list(chain.bucket, folder, folder + _day_before(since)):
-            key = _digest_key(info.key)
-            if key is not None and _is_of(key, chain) and key.end_seconds > since:
-                keys.append(key)
-    except BucketNotFound:
-        return
+    keys = [key for key in _digests_beside(tools, chain, since) if _is_of(key, chain)]
     for key in sorted(keys, key=lambda key: key.end_seconds):
         found = _read(tools, chain, key)
         if isinstance(found, FoundDigest):
             yield found
         elif found is not None and strange is not None:
             strange.append(found)
+
+
+def of_no_chain(tools: ChainTools, chains: Sequence[Chain]) -> list[StrangeDigest]:
+    """Digests beside those of these chains, newer than them, of trails that have no chain. Raises ObjectStoreError."""
+    beside: dict[tuple[str, str], Chain] = {}
+    for chain in sorted(chains, key=lambda chain: -chain.last_end):  # the oldest one is kept
+        beside[chain.bucket, _folder_of(chain)] = chain
+    found = [
+        (chain, key)
+        for chain in beside.values()
+        for key in _digests_beside(tools, chain, chain.last_end)
+        if not any(_is_beside(one, chain) and _is_of(key, one) for one in chains)
+    ]
+    known = tools.chains.all_chains() if found else ()  # as it is after the buckets were read
+    reason = "its trail has no chain: it was made after the backup"
+    return [
+        StrangeDigest(chain.bucket, str(key), reason)
+        for chain, key in found
+        if not any(_is_beside(one, chain) and _is_of(key, one) for one in known)
+    ]
+
+
+def _digests_beside(tools: ChainTools, chain: Chain, since: int) -> Iterator[DigestKey]:
+    """The digests of a chain's bucket, account and region that end after `since`, of whatever trail."""
+    folder = _folder_of(chain)
+    try:
+        for info in tools.store.list(chain.bucket, folder, folder + _day_before(since)):
+            key = _digest_key(info.key)
+            if key is not None and key.end_seconds > since:
+                yield key
+    except BucketNotFound:
+        return
+
+
+def _folder_of(chain: Chain) -> str:
+    return digest_folder(
+        account_id=chain.account_id,
+        region=chain.region,
+        prefix=chain.key_prefix,
+        organization_id=chain.organization_id,
+    )
+
+
+def _is_beside(one: Chain, other: Chain) -> bool:
+    return (one.bucket, _folder_of(one)) == (other.bucket, _folder_of(other))
 
 
 def waiting_digests(tools: ChainTools) -> Mapping[str, list[BuiltDigest]]:

@@ -5,11 +5,13 @@ from dataclasses import replace
 from functools import partial
 
 import pytest
+from sqlalchemy import select
 
 from opentrail.events import client_numbers
 from opentrail_backends.event_bus.batches import MalformedBatch, peek, unpack
 from opentrail_backends.event_bus.port import Partition
 from opentrail_backends.object_store.in_memory import Refuse
+from opentrail_backends.state import tables
 from opentrail_delivery import client_book, window_build
 from opentrail_delivery.redrive import Kept, Outcome, Redrive, RedriveRefused, RedriveTools
 from opentrail_delivery.spool import Spool
@@ -175,6 +177,8 @@ def test_it_refuses_while_workers_of_an_older_release_run(world, trail, broken_r
     assert len(held(world)) == 1
     world.state.ledger.remove_worker("old")
     assert [one.outcome for one in redrive(world)] == [Outcome.SENT]
+    with world.state._transactions.reading() as connection:  # nobody waits for a redrive that has ended
+        assert connection.execute(select(tables.worker.c.id).where(tables.worker.c.id.like("redrive%"))).all() == []
 
 
 def test_a_bus_that_does_not_take_it_leaves_it_in_the_spool(world, trail, broken_reader):

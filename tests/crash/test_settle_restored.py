@@ -236,6 +236,23 @@ def test_files_that_nothing_proves_are_adopted_only_if_the_operator_says_so(worl
     finish(world, trail)
 
 
+def test_digests_of_a_trail_that_the_backup_does_not_have_are_named(world, trail, tmp_path):
+    keep_messages(world)
+    deliver(world, trail, 5)
+    copy = dump(tmp_path)
+    later = world.add_trail("later")
+    deliver(world, trail, 4)
+    worker = world.worker()
+    worker.run_until_digested(later, 4)
+    worker.close()
+    expected = {key for key, (digest, _) in world.evidence().digests.items() if digest.trail_name == "later"}
+    restore(world, tmp_path, copy)
+    report = settle(world, accept=False)
+    assert {one.object_key for one in report.strange_digests} == expected
+    assert all("made after the backup" in one.reason for one in report.strange_digests)
+    assert [one.object_key for one in settle(world).strange_digests]
+
+
 def test_an_object_that_somebody_planted_is_not_adopted(world, trail, tmp_path):
     keep_messages(world)
     deliver(world, trail, 5)
