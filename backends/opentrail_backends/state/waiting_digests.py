@@ -17,6 +17,7 @@ from sqlalchemy import (
     func,
     or_,
     select,
+    text,
     tuple_,
     update,
 )
@@ -28,6 +29,11 @@ from opentrail_backends.state.port import BuiltDigest, DigestFailure, StateError
 
 _chain = tables.chain
 _digest = tables.digest
+MOVE_TO_END = text(
+    "UPDATE digest SET rowid = (SELECT max(rowid) + 1 FROM digest) WHERE chain_id = :chain_id AND sequence = :sequence"
+)
+"""On SQLite: a row that has lost its bytes goes on holding the page that they took, until it moves to another one."""
+
 _COLUMNS = [_digest.c[field.name] for field in fields(BuiltDigest)]
 
 
@@ -117,6 +123,8 @@ def mark_published(
     now = clock.record(connection)
     connection.execute(update(_digest).where(_this(chain_id, sequence)).values(published_at=now, body=None, files=None))
     connection.execute(update(_chain).where(_chain.c.id == chain_id).values(digest_published_at=now, digest_error=None))
+    if connection.dialect.name == "sqlite":
+        connection.execute(MOVE_TO_END, {"chain_id": chain_id, "sequence": sequence})
 
 
 def replace_waiting(connection: Connection, waiting: Sequence[BuiltDigest], restamped: Sequence[BuiltDigest]) -> None:

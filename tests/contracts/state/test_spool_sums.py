@@ -141,7 +141,7 @@ def test_the_spool_is_summed_from_its_index_among_many_delivered_files(store: St
             connection.execute(text("ANALYZE file"))
     assert reads[what]() == {"usage": 400, "status": 5, "page": 20}[what]
     plan = plans_of(store, reads[what])
-    assert ("file_parked" if what == "page" else "file_spooled") in plan
+    assert "file_spooled" in plan or (what == "page" and "file_parked" in plan)
     assert not looks_at_every("file", plan)
     if what == "usage" and not is_postgresql:  # PostgreSQL's choice depends on what VACUUM has seen
         assert "USING COVERING INDEX file_spooled" in plan

@@ -11,10 +11,14 @@ from sqlalchemy import event, text
 from opentrail.trails.configuration import Kind
 from opentrail_backends.state.port import (
     AccessKey,
+    DigestFailure,
     Lease,
     LedgerLost,
     NewChange,
     OutcomeUnknown,
+    ParkedFailure,
+    ParkedFile,
+    Settlement,
     StateError,
     StateStore,
 )
@@ -43,6 +47,11 @@ def lease_of(store: StateStore) -> Lease:
     return Lease(REGION, 0, row["epoch"], row["token"], row["last_intent"], row["next_offset"])
 
 
+def parked(store: StateStore) -> ParkedFile:
+    (file,) = store.ledger.parked_files(10)
+    return file
+
+
 def append(store: StateStore) -> bool:
     head = current(store)
     (file,) = store.chains.undigested(head, START + 1)
@@ -56,6 +65,20 @@ WRITES: dict[str, Callable[[StateStore], Any]] = {
     "step 4": lambda store: store.ledger.rename_file(lease_of(store), 1, A, "AWSLogs/b.json.gz"),
     "step 5": lambda store: store.ledger.deliver(lease_of(store), OPEN),
     "step 5, parked": lambda store: store.ledger.deliver(lease_of(store), OPEN, parked={A: PARKED}),
+    "settle": lambda store: store.ledger.settle(
+        lease_of(store), Settlement(topic_id="new", partitions=8, next_offset=3, lost=[A])
+    ),
+    "parked, begin": lambda store: store.ledger.begin_parked([parked(store).id]),
+    "parked, fail": lambda store: store.ledger.fail_parked([ParkedFailure(parked(store).id, "x", is_answered=True)]),
+    "parked, rename": lambda store: store.ledger.rename_parked(parked(store), "new/key"),
+    "parked, re-aim": lambda store: store.ledger.reaim_parked(parked(store), "new", "new/key", None),
+    "parked, deliver": lambda store: store.ledger.deliver_parked(parked(store)),
+    "parked, expire": lambda store: store.ledger.expire_parked(0),
+    "worker": lambda store: store.ledger.report_worker("new", {"batch": 2}),
+    "no worker": lambda store: store.ledger.remove_worker("old"),
+    "step 9, begin": lambda store: store.chains.begin_puts([("published", 1)]),
+    "step 9, fail": lambda store: store.chains.fail_puts([DigestFailure("published", 1, "x", is_answered=True)]),
+    "withdraw": lambda store: store.chains.withdraw("published"),
     "chains": lambda store: store.chains.ensure_chains([chain("chain-2", logging_session=2)]),
     "step 8": append,
     "ending": lambda store: store.chains.mark_ending("chain-1"),
@@ -79,6 +102,10 @@ def prepare(store: StateStore) -> None:
     store.chains.ensure_chains([chain(), published])
     store.chains.append(published, digest(published), [], START + 7200, ended=False)
     store.configuration.add_token(b"\x01" * 32, "111122223333", "t")
+    window = intent(1, 0, 10, intended_file("parked"))
+    lease = store.ledger.write_intent(store.ledger.own(REGION, 2, 0)[0], window)
+    store.ledger.deliver(lease, window, {window.files[0].object_key: PARKED})
+    store.ledger.report_worker("old", {"batch": 1})
 
 
 @each_write
