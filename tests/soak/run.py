@@ -14,7 +14,7 @@ from tests.servers.aws_cli import AwsCli
 from tests.soak.bucket_check import TrailBucket, check_bucket, read_bucket, undigested
 from tests.soak.chaos import Chaos, draw
 from tests.soak.installation import TRAILS, Installation, Pace, Servers, installation
-from tests.soak.judging import fsck, left_in_spool, own_ends, parked_ever, validate
+from tests.soak.judging import fsck, own_ends, parked_ever, validate
 from tests.soak.load import Book, Load
 from tests.soak.services import wait_until_all_ready
 
@@ -72,10 +72,13 @@ def run(settings: RunSettings, folder: Path, servers: Servers, releases: list[Aw
         report.findings += [f"not accepted: {text} ({n} times)" for text, n in load.book.failures.items()]
         for bucket in buckets:
             report.findings += check_bucket(bucket, load.book)
-        report.findings += left_in_spool(cluster)
-        report.findings += [*fsck(cluster), *validate(cluster, buckets, releases)]
+        wrong, copies_left = fsck(cluster)
+        report.findings += [*wrong, *validate(cluster, buckets, releases)]
         report.kills, report.accepted = chaos.kills, len(load.book.accepted)
-        report.lines = list(_summary(cluster, chaos, load.book, buckets, time.monotonic() - started))
+        report.lines = [
+            *_summary(cluster, chaos, load.book, buckets, time.monotonic() - started),
+            f"{copies_left:8,} copies of delivered files left in the spool by kills",
+        ]
     return report
 
 

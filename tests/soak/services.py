@@ -148,8 +148,8 @@ class Service:
             return
         printed = self._printed()
         was_ready = b": ready" in printed
-        # Before it is ready it may not have its handler for SIGTERM yet.
-        if self._sent[signal.SIGTERM] and (code == 0 or not was_ready):
+        # Before it is ready it may not have its handler for SIGTERM yet; a second one ends it at once.
+        if self._sent[signal.SIGTERM] and (code == 0 or not was_ready or self._sent[signal.SIGTERM] > 1):
             return
         self.own_ends.append(OwnEnd(self.name, code, was_ready, printed[-3000:].decode(errors="replace")))
         self._pause = max(self._pause, 0.5)
