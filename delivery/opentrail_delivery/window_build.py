@@ -20,6 +20,8 @@ from opentrail_delivery.routing import Router, Target
 
 _SHARING_PAYS_FROM = 64 * 1024
 """Below this many bytes of an account, one segment per file compresses better than shared ones (measured)."""
+_WITH_ATTRIBUTES = frozenset({"Data", "NetworkActivity"})
+"""Categories whose events have attributes; other groups come without that column."""
 _SEGMENT_BYTES = 1024 * 1024
 """Segments are cut at this size: deflated and hashed while they lie in the processor's cache."""
 
@@ -55,7 +57,8 @@ def read_batches(
             batch = unpack(message.value)
             if thoroughly:
                 for group in batch.groups:
-                    attributes_of(group)
+                    if group.attributes or group.selector_class.event_category in _WITH_ATTRIBUTES:
+                        attributes_of(group)
             batches.append((message, batch))
         except MalformedBatch:
             if known_poison is not None:

@@ -1,7 +1,9 @@
 import json
 import uuid
 from collections import Counter
+from dataclasses import replace
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -229,6 +231,18 @@ def test_a_file_states_its_oldest_and_newest_event():
         messages(management("A", read_only=True, first=500), management("B", read_only=True)), history(trail())
     )
     assert (file.events, file.oldest_event_time, file.newest_event_time) == (6, 1_000_000, 1_000_502)
+
+
+def test_a_thorough_look_finds_the_broken_column_and_leaves_healthy_messages_alone():
+    healthy = [management("Run", read_only=False), objects("arn:aws:s3:::wanted/1")]
+    broken = objects("arn:aws:s3:::wanted/2")
+    for attributes in (b"", b"\xc1"):
+        groups = [msgspec.structs.replace(group, attributes=attributes) for group in broken.groups]
+        window = messages(*healthy, replace(broken, groups=groups))
+        assert read_batches(window, None)[1] == []
+        batches, poison = read_batches(window, None, thoroughly=True)
+        assert [m.offset for m, _ in batches] == [40, 41]
+        assert [m.offset for m in poison] == [42]
 
 
 def test_a_message_that_cannot_be_read_is_poison_once_and_obeyed_by_a_redo():
