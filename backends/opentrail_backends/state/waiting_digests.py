@@ -24,6 +24,7 @@ from sqlalchemy import (
 
 from opentrail_backends.state import tables
 from opentrail_backends.state.clock import StoreClock
+from opentrail_backends.state.engine import in_chunks
 from opentrail_backends.state.places import HeadMoved, use_stamp
 from opentrail_backends.state.port import BuiltDigest, DigestFailure, StateError
 
@@ -67,14 +68,12 @@ def unpublished(
 def begin_puts(connection: Connection, digests: Collection[tuple[str, int]]) -> list[BuiltDigest]:
     """Counts a put of each; returns those that still wait, as they are now."""
     begun: list[BuiltDigest] = []
-    for chain_id, sequence in sorted(set(digests)):  # in one order, so that nobody waits in a circle
-        counted = (
-            update(_digest)
-            .where(_this(chain_id, sequence), _digest.c.published_at.is_(None))
-            .values(unanswered_puts=_digest.c.unanswered_puts + 1)
-            .returning(*_COLUMNS)
-        )
-        begun += [BuiltDigest(**row) for row in connection.execute(counted).mappings()]
+    for chunk in in_chunks(sorted(set(digests))):
+        these = and_(tuple_(_digest.c.chain_id, _digest.c.sequence).in_(chunk), _digest.c.published_at.is_(None))
+        # Locked in one order, so that two processes do not wait for each other in a circle.
+        locked = select(*_COLUMNS).where(these).order_by(_digest.c.chain_id, _digest.c.sequence).with_for_update()
+        begun += [BuiltDigest(**row) for row in connection.execute(locked).mappings()]
+        connection.execute(update(_digest).where(these).values(unanswered_puts=_digest.c.unanswered_puts + 1))
     return begun
 
 

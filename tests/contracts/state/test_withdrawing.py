@@ -173,6 +173,7 @@ def test_begin_tells_which_bytes_are_to_be_put_now(store: StateStore, other: Sta
     assert other.chains.replace_waiting([old], [new])
     assert store.chains.begin_puts([("published", 1), (first.id, 1), (first.id, 1)]) == [new]
     assert store.chains.begin_puts([]) == []
+    assert store.chains.begin_puts([(first.id, sequence) for sequence in range(2, 12_000)]) == []
     store.chains.fail_puts([])
     store.chains.fail_puts([DigestFailure(first.id, 1, "AccessDenied", is_answered=True)])
     assert store.chains.withdraw(first.id) == 1, "named twice, begun once"
