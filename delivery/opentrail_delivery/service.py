@@ -39,7 +39,7 @@ _log = structlog.get_logger("opentrail.delivery")
 
 _AGAIN_SECONDS = 1.0
 _AFTER_STOP_SECONDS = 5.0
-"""How much longer than it was given a stop waits for threads whose last call has no answer."""
+"""How much longer than it was given a stop waits for a thread whose last call has no answer."""
 
 
 def _wall_clock() -> int:
@@ -128,11 +128,15 @@ class DeliveryService:
         self._stop.set()
         for thread in self._threads:
             if thread.ident is not None:
-                thread.join(max(0.0, self._deadline - time.monotonic()) + _AFTER_STOP_SECONDS)
+                thread.join(self._left() + _AFTER_STOP_SECONDS)
         self._putter.close()
         self._digest_putter.shutdown()
         self._parked_putter.shutdown()
         self._maintenance.stop()
+
+    def _left(self) -> float:
+        """Seconds that the stop has left."""
+        return max(0.0, self._deadline - time.monotonic())
 
     def status(self) -> dict[str, Any]:
         """What stands still and why, and the newest delivery errors by trail."""
@@ -210,10 +214,15 @@ class DeliveryService:
                 putter=self._digest_putter,
                 metrics=self.metrics,
                 status=self.delivery_status,
+                threads=self.settings.put_threads,
             )
         )
         period = min(1.0, self.settings.digest_seconds / 4)
         self._repeat(lambda: period, builder.run_once, publisher.run_once)
+        try:
+            publisher.finish(self._left())
+        except StateError as error:
+            _log.warning("digests or parked files wait", error=str(error))
 
     # --- parked files, and the rest ---------------------------------------------------------------
 
