@@ -21,14 +21,14 @@ from opentrail_backends.state.port.chains import (
 )
 from opentrail_backends.state.port.configuration import AccessKey, ConfigurationStore, NewChange
 from opentrail_backends.state.port.errors import LedgerLost, OutcomeUnknown, RevisionConflict, StateError
-from opentrail_backends.state.port.ledger import (
+from opentrail_backends.state.port.ledger import Ledger
+from opentrail_backends.state.port.ledger_values import (
     ClientsOfAccount,
     FileState,
     IntendedFile,
     Intent,
     KnownTopic,
     Lease,
-    Ledger,
     LostOffsets,
     ParkedFailure,
     ParkedFile,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from opentrail_backends.state.port.ledger import FileState, Intent, ParkedFile
+from opentrail_backends.state.port.ledger_values import FileState, Intent, ParkedFile
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
