@@ -41,7 +41,7 @@ class DigestSteps:
         Returns the chain as it is then: it may be behind still, or somebody else may have moved it meanwhile.
         """
         for _ in range(_AT_ONCE):
-            last = chain.ending and (chain.next_end >= now or chain.head_key is None)
+            last = chain.ending and chain.next_end >= now
             if chain.ended or not (last or chain.next_end <= now):
                 break
             after = self.build(chain, now if last else chain.next_end, last=last)
