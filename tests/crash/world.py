@@ -9,19 +9,17 @@ from __future__ import annotations
 import json
 import time
 import uuid
-from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
 from typing import Any
 
 from opentrail.events.batch import EventBatch, SelectorClass, group_of, ranges_of
 from opentrail.events.partition import partition_of
-from opentrail.evidence.digest import Digest, parse_digest
+from opentrail.evidence.digest import parse_digest
 from opentrail.evidence.log_file import read_log_file
-from opentrail.evidence.object_keys import DigestKey, LogFileKey, parse_key
+from opentrail.evidence.object_keys import LogFileKey, parse_key
 from opentrail.trails.configuration import Kind, trail_body
 from opentrail.trails.trail import Trail
 from opentrail_backends.event_bus.batches import pack
@@ -47,6 +45,20 @@ from opentrail_delivery.settings import DeliverySettings
 from opentrail_delivery.spool import Spool
 from opentrail_delivery.spool_space import SpoolSpace
 from opentrail_delivery.status import DeliveryStatus
+from tests.crash.evidence import Evidence, assert_chains_unforked, assert_exactly_once
+
+__all__ = [
+    "ACCOUNT",
+    "BEGINNING",
+    "REGION",
+    "Crash",
+    "Evidence",
+    "Inline",
+    "Worker",
+    "World",
+    "assert_chains_unforked",
+    "assert_exactly_once",
+]
 
 REGION = "eu-central-1"
 ACCOUNT = "111122223333"
@@ -143,54 +155,6 @@ class World:
             else:
                 found.digests[info.key] = (key, parse_digest(read_log_file(stored.body)))
         return found
-
-
-@dataclass
-class Evidence:
-    """Log files by key, digests by key."""
-
-    log_files: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
-    digests: dict[str, tuple[DigestKey, Digest]] = field(default_factory=dict)
-
-    def digested(self, trail_name: str | None = None) -> Counter[str]:
-        """How often each log file is named by a digest."""
-        return Counter(
-            entry.s3_object
-            for key, digest in self.digests.values()
-            if trail_name in (None, key.trail_name)
-            for entry in digest.log_files
-        )
-
-    def event_ids(self, trail_name: str) -> list[str]:
-        """The events in the digested log files of a trail."""
-        return [record["eventID"] for key in self.digested(trail_name) for record in self.log_files.get(key, [])]
-
-    def chains(self) -> dict[tuple[str, str, str], list[Digest]]:
-        """Digests by (trail, account, region), in the order of their ends."""
-        chains: dict[tuple[str, str, str], list[Digest]] = {}
-        for key, digest in sorted(self.digests.values(), key=lambda item: item[1].end):
-            chains.setdefault((key.trail_name, key.account_id, key.region), []).append(digest)
-        return chains
-
-
-def assert_exactly_once(evidence: Evidence, trails: Iterable[str], published: Iterable[str]) -> None:
-    """Each event in exactly one digested file per trail, no stray object, each chain one unforked line."""
-    expected = Counter(published)
-    assert expected, "a check on nothing proves nothing"
-    for trail in trails:
-        assert Counter(evidence.event_ids(trail)) == expected
-    assert evidence.digested() == Counter(dict.fromkeys(evidence.log_files, 1)), "files and digests do not fit"
-    assert_chains_unforked(evidence)
-
-
-def assert_chains_unforked(evidence: Evidence) -> None:
-    """Each digest follows the one before it; the first follows none."""
-    for digests in evidence.chains().values():
-        assert digests[0].previous is None
-        for before, digest in pairwise(digests):
-            assert digest.previous is not None
-            assert digest.previous.s3_object == before.s3_object
-            assert digest.start == before.end
 
 
 class Worker:

@@ -21,7 +21,8 @@ from opentrail_delivery.errors import ConditionsUnmet
 from opentrail_delivery.service import DeliveryService
 from opentrail_delivery.settings import DeliverySettings
 from tests.crash.world import ACCOUNT, REGION, assert_exactly_once
-from tests.pipeline.pipeline import Pipeline, Replaced, pipeline
+from tests.pipeline.pipeline import Pipeline, pipeline
+from tests.pipeline.watched import Replaced
 
 SLOW = DeliverySettings(window_seconds=300, digest_seconds=2, put_threads=4)
 PARTITION = Partition(REGION, 0)

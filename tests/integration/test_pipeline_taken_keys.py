@@ -20,7 +20,8 @@ from opentrail.evidence.times import format_time
 from opentrail_backends.object_store.port import ObjectNotFound, OutcomeUnknown, PutOptions
 from opentrail_delivery.key_ring import KeyRing
 from tests.crash.world import ACCOUNT, REGION, assert_exactly_once
-from tests.pipeline.pipeline import Pipeline, Replaced, pipeline
+from tests.pipeline.pipeline import Pipeline, pipeline
+from tests.pipeline.watched import Replaced
 
 FOREIGN = gzip.compress(b'{"Records":[{"eventID":"not ours"}]}')
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import threading
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -26,8 +25,7 @@ from opentrail_backends.event_bus import open_event_bus
 from opentrail_backends.event_bus.port import EventBus
 from opentrail_backends.key_management import open_key_management
 from opentrail_backends.object_store import open_object_store
-from opentrail_backends.object_store.port import ObjectInfo, ObjectStore, PutOptions
-from opentrail_backends.object_store.probe import PROBE_KEY
+from opentrail_backends.object_store.port import ObjectInfo, ObjectStore
 from opentrail_backends.object_store.s3_settings import Credentials
 from opentrail_backends.state import open_state_store
 from opentrail_backends.state.port import NewChange
@@ -39,6 +37,7 @@ from opentrail_producer.generated import producer_pb2, producer_pb2_grpc
 from opentrail_producer.server import serve
 from opentrail_producer.settings import ProducerSettings
 from tests.crash.world import ACCOUNT, REGION, Evidence, World
+from tests.pipeline.watched import WatchedStore
 from tests.servers.s3 import S3Server
 
 OTHER_REGION = "us-east-1"
@@ -47,41 +46,6 @@ KMS_ARN = f"arn:aws:kms:us-east-1:{ACCOUNT}:key/5b1d0c9e-4f55-4f3c-9d5c-0b8f6f2f
 """What trails name as their key; the store knows it by another name."""
 FAST = DeliverySettings(window_seconds=0.3, digest_seconds=2, put_threads=4)
 _CALL_SECONDS = 20.0
-Before = Callable[[str, str, bytes, PutOptions], None]
-
-
-class WatchedStore:
-    """An object store that wakes those who wait for an object, and lets a test do something before a put."""
-
-    def __init__(self, store: ObjectStore) -> None:
-        self.inner = store
-        self.before_put: Before | None = None
-        self.changed = threading.Condition()
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.inner, name)
-
-    def list(self, bucket: str, prefix: str = "", start_after: str = "") -> Iterator[ObjectInfo]:
-        """Without the object that lies there for a moment while delivery tries the bucket out."""
-        return (info for info in self.inner.list(bucket, prefix, start_after) if info.key != PROBE_KEY)
-
-    def put(self, bucket: str, key: str, body: bytes, options: PutOptions) -> None:
-        if self.before_put is not None:
-            self.before_put(bucket, key, body, options)
-        self.inner.put(bucket, key, body, options)
-        with self.changed:
-            self.changed.notify_all()
-
-
-class Replaced:
-    """An object of which some members are others."""
-
-    def __init__(self, inner: Any, **members: Any) -> None:
-        self._inner = inner
-        self.__dict__.update(members)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._inner, name)
 
 
 @dataclass

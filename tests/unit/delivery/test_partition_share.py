@@ -2,88 +2,15 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import pytest
 
-from opentrail.evidence.log_file import STANDARD_CODEC, read_log_file
 from opentrail_backends.event_bus.port import EventBusError
-from opentrail_backends.object_store.in_memory import InMemoryObjectStore
 from opentrail_backends.state.port import KnownTopic, OutcomeUnknown, StateError
 from opentrail_delivery import partition_share
-from opentrail_delivery.bucket_health import BucketHealth
-from opentrail_delivery.checked_store import CheckedStore
-from opentrail_delivery.configuration_feed import ConfigurationFeed
-from opentrail_delivery.log_file_put import PutTools
-from opentrail_delivery.metrics import DeliveryMetrics
-from opentrail_delivery.partition_delivery import DeliveryTools
-from opentrail_delivery.partition_share import PartitionShare
-from opentrail_delivery.settings import DeliverySettings
-from opentrail_delivery.status import DeliveryStatus
-from tests.unit.delivery.delivery_fakes import BUCKET, HERE, THERE, Configurations, Ledger, Putter, Reader, message
-
-EACH_BY_ITSELF = {"window_bytes": 1}
-
-
-@dataclass
-class World:
-    """A share of partitions, and all that it touches."""
-
-    reader: Reader
-    ledger: Ledger = field(default_factory=Ledger)
-    store: InMemoryObjectStore = field(default_factory=lambda: InMemoryObjectStore([BUCKET]))
-    status: DeliveryStatus = field(default_factory=DeliveryStatus)
-    metrics: DeliveryMetrics = field(default_factory=DeliveryMetrics)
-    share: PartitionShare = field(init=False)
-    putter: Putter = field(init=False)
-    now: int = 0
-    """The wall clock, milliseconds."""
-    seconds: float = 0.0
-
-    def start(self, **settings):
-        puts = PutTools(
-            store=CheckedStore(self.store),
-            spool=None,
-            health=BucketHealth(30),
-            metrics=self.metrics,
-            status=self.status,
-        )
-        self.putter = Putter(puts)
-        tools = DeliveryTools(
-            ledger=self.ledger,
-            reader=self.reader,
-            feed=ConfigurationFeed(Configurations()),
-            codec=STANDARD_CODEC,
-            putter=self.putter,
-            puts=puts,
-            settings=DeliverySettings(**settings),
-        )
-        self.share = PartitionShare(self.reader, tools, lambda: self.now, lambda: self.seconds)
-        self.reader.assign(self.share, *self.reader.logs)
-        return self
-
-    def run(self, rounds):
-        for _ in range(rounds):
-            self.share.run_once()
-
-    @property
-    def stored(self):
-        """The ids of the events in all log files, sorted."""
-        files = [self.store.get(BUCKET, info.key).body for info in self.store.list(BUCKET, "AWSLogs/")]
-        return sorted(r["eventID"] for body in files for r in json.loads(read_log_file(body))["Records"])
-
-    def halted_partitions(self):
-        return self.metrics.registry.get_sample_value("opentrail_delivery_halted_partitions")
-
-
-def world(here=0, there=0, size=500, **at):
-    sent = [message(HERE, n, size, **at) for n in range(here)] + [message(THERE, n, **at) for n in range(there)]
-    return World(Reader(*sent))
-
-
-def events(partition, count):
-    return [f"{partition.region}/{n}" for n in range(count)]
+from tests.unit.delivery.delivery_fakes import HERE, THERE
+from tests.unit.delivery.share_world import EACH_BY_ITSELF, events, world
 
 
 @pytest.fixture(autouse=True)
@@ -153,108 +80,6 @@ def test_a_partition_with_too_many_closed_windows_is_paused_alone():
     assert w.reader.paused == set()
     assert [offset for partition, offset in w.ledger.delivered if partition == HERE] == [0, 1, 2, 3, 4]
     assert w.stored == sorted(events(HERE, 5) + events(THERE, 5))
-
-
-# --- how old a window is ---------------------------------------------------------------------------
-
-
-MINUTE = 60_000
-
-
-def test_a_hand_over_keeps_the_windows_age():
-    w = world(here=2, at=10 * MINUTE).start(window_seconds=300)
-    w.now = 13 * MINUTE
-    w.run(2)
-    assert w.ledger.written == []
-    w.share.revoked([HERE])
-    w.reader.assign(w.share, HERE)
-    w.run(2)
-    w.now = 15 * MINUTE - 1
-    w.run(1)
-    assert w.ledger.written == [], "five minutes after the bus took its first message"
-    w.now, w.seconds = 15 * MINUTE, 5
-    w.run(1)
-    assert w.ledger.written == [(HERE, 0, 2)]
-
-
-def test_catching_up_makes_no_tiny_files():
-    w = world(here=10, at=MINUTE).start(window_seconds=300)
-    w.now = 1000 * MINUTE
-    for _ in range(10):
-        w.run(1)
-        w.seconds += 5
-        assert w.ledger.written == []
-    w.run(1)
-    assert w.ledger.written == [(HERE, 0, 10)]
-
-
-def test_a_poll_without_messages_of_a_partition_does_not_mean_that_it_is_caught_up():
-    w = world(here=10, at=MINUTE).start(window_seconds=300)
-    w.now = 1000 * MINUTE
-    w.run(3)
-    w.reader.pause([HERE])  # the bus has more, and gives nothing for a while
-    for _ in range(10):
-        w.share._paused = frozenset([HERE])
-        w.seconds += 5
-        w.reader.poll = lambda _timeout: []
-        w.run(1)
-        assert w.ledger.written == []
-
-
-# --- stopping --------------------------------------------------------------------------------------
-
-
-def test_a_stop_closes_open_windows_and_delivers_them():
-    w = world(here=2, there=1).start()
-    w.run(3)
-    assert w.ledger.written == []
-    w.share.close_all()
-    w.share.finish()
-    assert sorted(w.ledger.delivered) == [(HERE, 0), (HERE, 1), (THERE, 0)]
-    assert w.share.is_idle
-
-
-def test_a_stop_leaves_a_redo_as_it_is():
-    w = world(here=3).start(window_bytes=10**6)
-    w.run(2)
-    w.putter.held_regions = {HERE.region}
-    w.share.close_all()
-    w.share.revoked([HERE])
-    w.reader.assign(w.share, HERE)
-    w.run(1)
-    w.share.close_all()
-    assert w.ledger.written == [(HERE, 0, 2)]
-    assert w.ledger.delivered == []
-
-
-def test_a_redone_windows_puts_are_known_to_be_repeated():
-    w = world(here=2).start(**EACH_BY_ITSELF)
-    w.putter.held_regions = {HERE.region}
-    w.run(1)
-    assert w.putter.redone == []
-    w.share.revoked([HERE])
-    w.reader.assign(w.share, HERE)
-    w.putter.held_regions = set()
-    w.run(4)
-    assert w.putter.redone == [w.ledger.files[HERE.region][0].object_key]
-    assert w.stored == events(HERE, 2)
-
-
-def test_a_bus_that_does_not_answer_is_not_asked_again_at_once(monkeypatch):
-    monkeypatch.setattr(partition_share, "_RETRY_SECONDS", 1.0)
-    w = world(here=1).start(**EACH_BY_ITSELF)
-    asked = []
-
-    def poll(_timeout):
-        asked.append(w.seconds)
-        raise EventBusError("away")
-
-    monkeypatch.setattr(w.reader, "poll", poll)
-    for _ in range(5):
-        w.run(1)
-        w.seconds += 0.4
-    assert asked == [0.0, pytest.approx(1.2)]
-    assert 0 < w.share.waits <= 1
 
 
 # --- one partition's trouble ----------------------------------------------------------------------

@@ -1,0 +1,117 @@
+"""How old a window is after a hand-over and while catching up; stopping; waiting for the bus."""
+
+from __future__ import annotations
+
+import pytest
+
+from opentrail_backends.event_bus.port import EventBusError
+from opentrail_delivery import partition_share
+from tests.unit.delivery.delivery_fakes import HERE, THERE
+from tests.unit.delivery.share_world import EACH_BY_ITSELF, events, world
+
+
+@pytest.fixture(autouse=True)
+def _no_waiting(monkeypatch):
+    monkeypatch.setattr(partition_share, "_RETRY_SECONDS", 0.0)
+
+
+# --- how old a window is ---------------------------------------------------------------------------
+
+
+MINUTE = 60_000
+
+
+def test_a_hand_over_keeps_the_windows_age():
+    w = world(here=2, at=10 * MINUTE).start(window_seconds=300)
+    w.now = 13 * MINUTE
+    w.run(2)
+    assert w.ledger.written == []
+    w.share.revoked([HERE])
+    w.reader.assign(w.share, HERE)
+    w.run(2)
+    w.now = 15 * MINUTE - 1
+    w.run(1)
+    assert w.ledger.written == [], "five minutes after the bus took its first message"
+    w.now, w.seconds = 15 * MINUTE, 5
+    w.run(1)
+    assert w.ledger.written == [(HERE, 0, 2)]
+
+
+def test_catching_up_makes_no_tiny_files():
+    w = world(here=10, at=MINUTE).start(window_seconds=300)
+    w.now = 1000 * MINUTE
+    for _ in range(10):
+        w.run(1)
+        w.seconds += 5
+        assert w.ledger.written == []
+    w.run(1)
+    assert w.ledger.written == [(HERE, 0, 10)]
+
+
+def test_a_poll_without_messages_of_a_partition_does_not_mean_that_it_is_caught_up():
+    w = world(here=10, at=MINUTE).start(window_seconds=300)
+    w.now = 1000 * MINUTE
+    w.run(3)
+    w.reader.pause([HERE])  # the bus has more, and gives nothing for a while
+    for _ in range(10):
+        w.share._paused = frozenset([HERE])
+        w.seconds += 5
+        w.reader.poll = lambda _timeout: []
+        w.run(1)
+        assert w.ledger.written == []
+
+
+# --- stopping --------------------------------------------------------------------------------------
+
+
+def test_a_stop_closes_open_windows_and_delivers_them():
+    w = world(here=2, there=1).start()
+    w.run(3)
+    assert w.ledger.written == []
+    w.share.close_all()
+    w.share.finish()
+    assert sorted(w.ledger.delivered) == [(HERE, 0), (HERE, 1), (THERE, 0)]
+    assert w.share.is_idle
+
+
+def test_a_stop_leaves_a_redo_as_it_is():
+    w = world(here=3).start(window_bytes=10**6)
+    w.run(2)
+    w.putter.held_regions = {HERE.region}
+    w.share.close_all()
+    w.share.revoked([HERE])
+    w.reader.assign(w.share, HERE)
+    w.run(1)
+    w.share.close_all()
+    assert w.ledger.written == [(HERE, 0, 2)]
+    assert w.ledger.delivered == []
+
+
+def test_a_redone_windows_puts_are_known_to_be_repeated():
+    w = world(here=2).start(**EACH_BY_ITSELF)
+    w.putter.held_regions = {HERE.region}
+    w.run(1)
+    assert w.putter.redone == []
+    w.share.revoked([HERE])
+    w.reader.assign(w.share, HERE)
+    w.putter.held_regions = set()
+    w.run(4)
+    assert w.putter.redone == [w.ledger.files[HERE.region][0].object_key]
+    assert w.stored == events(HERE, 2)
+
+
+def test_a_bus_that_does_not_answer_is_not_asked_again_at_once(monkeypatch):
+    monkeypatch.setattr(partition_share, "_RETRY_SECONDS", 1.0)
+    w = world(here=1).start(**EACH_BY_ITSELF)
+    asked = []
+
+    def poll(_timeout):
+        asked.append(w.seconds)
+        raise EventBusError("away")
+
+    monkeypatch.setattr(w.reader, "poll", poll)
+    for _ in range(5):
+        w.run(1)
+        w.seconds += 0.4
+    assert asked == [0.0, pytest.approx(1.2)]
+    assert 0 < w.share.waits <= 1
