@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 
-from benchmarks import build_path, intake, whole_path
+from benchmarks import bad_buckets, build_path, hostile_account, intake, whole_path
 
 
 def main() -> None:
-    """The build path against its limit, the producer's work on an event, then the whole path with real servers."""
+    """What OpenTrail costs: in parts, the whole way, and what bad buckets and a hostile account cost the others."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=main.__doc__)
     parser.add_argument("--events", type=int, default=900_000, help="how many events go the whole path")
     events = parser.parse_args().events
@@ -18,6 +18,10 @@ def main() -> None:
     intake.run()
     print("\n\nWhole path: gRPC, producers, Kafka, delivery, object store, all on this machine\n")
     whole_path.run(events)
+    print("\nBad buckets: one that refuses, one that is silent, one that is throttled, among ten\n")
+    bad_buckets.run()
+    print("\n\nA hostile account, and what its neighbour sees of it\n")
+    hostile_account.run()
 
 
 if __name__ == "__main__":

@@ -70,7 +70,8 @@ def _measure(running: Cluster, senders: list[Sender], seconds: float) -> None:
         held = Spread.of(lags(running, sender, lambda at: worse <= at < over))
         print(f"  {kind:52} p50 {held.median:6.1f} s   last file {last - all_there:5.1f} s after it works again")
     events = sum(len(sender.accepted_at) for sender in senders)
-    print(f"\n{events:,} events were accepted; each lies in its bucket once. Struck: {dict(running.proxy.struck)}")
+    struck = sum(running.proxy.struck.values())
+    print(f"\n{events:,} events were accepted; each lies in its bucket once. {struck} requests were tried in vain.")
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
 """An account that does its worst, and what its neighbour sees of it: answers, and lag of delivery.
 
-The hostile account's bucket refuses everything, its rate limit is tiny, and it calls at full speed over several
-connections, with a new client id for each batch and the neighbour's event ids, or with the neighbour's client id and
-numbers. Both accounts are on one partition. Because the attack takes a processor of this machine, a phase in which it
-goes to another producer process comes between: what is left of the difference is what the service lets through.
+Its bucket refuses everything, its rate limit is tiny, its share of the spool runs out, and it calls at full speed over several connections, with a new client id for each batch and the neighbour's event ids, or with the
+neighbour's client id and numbers. Both accounts are on one partition. Because the attack takes a processor of this
+machine, a phase in which it goes to another producer process comes between: what is left of the difference is what the
+service lets through.
 
 python -m benchmarks.hostile_account
 """
@@ -45,6 +45,8 @@ _NEIGHBOUR, _HOSTILE = "111122223333", "666677778888"
 _WINDOW_SECONDS = 5
 _CONNECTIONS = 4
 _HOSTILE_EVENTS_PER_SECOND = 100.0
+_SHARE_BYTES = 50_000
+"""An account's share of the spool, which the hostile one uses up."""
 
 
 def main() -> None:
@@ -64,7 +66,8 @@ def run(seconds: float = 30) -> None:
         DeclaredAccount(id=_NEIGHBOUR),
         DeclaredAccount(id=_HOSTILE, events_per_second=_HOSTILE_EVENTS_PER_SECOND),
     ]
-    with cluster(accounts, producers=2, window_seconds=str(_WINDOW_SECONDS)) as running:
+    settings = {"window_seconds": str(_WINDOW_SECONDS), "spool_share_bytes": str(_SHARE_BYTES)}
+    with cluster(accounts, producers=2, **settings) as running:
         refused = Trouble(Kind.DENIED, frozenset({bucket_of(_HOSTILE)}), time.monotonic() + 3600, 10**9)
         running.proxy.begin(refused)
         sender = Sender(running, _NEIGHBOUR, pause=0.05)
