@@ -1,9 +1,9 @@
 """An account that does its worst, and what its neighbour sees of it: answers, and lag of delivery.
 
-Its bucket refuses everything, its rate limit is tiny, its share of the spool runs out, and it calls at full speed over several connections, with a new client id for each batch and the neighbour's event ids, or with the
-neighbour's client id and numbers. Both accounts are on one partition. Because the attack takes a processor of this
-machine, a phase in which it goes to another producer process comes between: what is left of the difference is what the
-service lets through.
+Its bucket refuses everything, its rate limit is tiny, its share of the spool runs out, and it calls at full speed
+over several connections, with a new client id for each batch or its neighbour's, and with its neighbour's event ids.
+Both accounts are on one partition. Because the attack takes a processor of this machine, a phase in which it goes to
+another producer process comes between: what is left of the difference is what the service lets through.
 
 python -m benchmarks.hostile_account
 """
