@@ -99,10 +99,7 @@ class Forgetting:
 
     def _forget_chains(self) -> int:
         """Ended ones, with all their digests. The one with a trail's newest digest stays while the trail exists."""
-        young = select(_digest.c.sequence).where(
-            _digest.c.chain_id == _chain.c.id,
-            or_(_digest.c.published_at.is_(None), _digest.c.published_at >= self._horizon),
-        )
+        waiting = select(_digest.c.chain_id).where(_digest.c.published_at.is_(None))
         newer = _chain.alias("newer")
         has_newer = select(newer.c.id).where(
             newer.c.incarnation == _chain.c.incarnation,
@@ -115,7 +112,7 @@ class Forgetting:
         is_old = and_(
             _chain.c.ended.is_(True),
             _chain.c.digest_published_at < self._horizon,
-            ~young.exists(),
+            _chain.c.id.not_in(waiting),
             or_(has_newer.exists(), _is_deleted(_chain.c.incarnation)),
         )
         with self._transactions.writing() as connection:

@@ -125,7 +125,9 @@ def test_files_that_no_digest_is_to_name_go_so_long_after_their_delivery(store: 
     assert forget(store) == 0
 
 
-def test_parked_files_of_old_do_not_hide_what_may_go(store: StateStore, clock: Clock, first: Chain) -> None:
+def test_parked_and_open_files_of_old_do_not_hide_what_may_go(store: StateStore, clock: Clock, first: Chain) -> None:
+    window = intent(1, 0, 10, *(intended_file(f"open {n}", part=n) for n in range(1200)))
+    store.ledger.write_intent(store.ledger.own(REGION, 8, 0)[0], window)
     lease, _ = store.ledger.own(REGION, 9, 0)
     window = intent(1, 0, 10, *(intended_file(f"{n}", part=n) for n in range(2500)))
     lease = store.ledger.write_intent(lease, window)
@@ -135,7 +137,7 @@ def test_parked_files_of_old_do_not_hide_what_may_go(store: StateStore, clock: C
     clock.move(KEPT + 1)
     delivered(store, ["young"])
     assert forget(store) == 2
-    assert len(files(store)) == 2501
+    assert len(files(store)) == 3701
 
 
 def test_at_most_the_limit_of_each_kind_goes_in_one_call(store: StateStore, clock: Clock, first: Chain) -> None:
@@ -183,9 +185,12 @@ def test_nothing_is_left_of_a_trail_that_was_deleted(store: StateStore, clock: C
 def test_a_running_or_unpublished_chain_stays(store: StateStore, clock: Clock, first: Chain) -> None:
     digested(store, "a")
     store.chains.ensure_chains([chain("waits", account_id="1", place="place-2")])
+    digested(store, chain_id="waits")
+    digested(store, chain_id="waits")
     head = current(store, "waits")
     assert store.chains.append(head, digest(head), [], LATER, ended=True)
     clock.move(10 * KEPT)
+    digested(store)
     forget(store)
     assert {row["id"] for row in dump(store)["chain"]} == {first.id, "waits"}
     assert {row["place"] for row in dump(store)["place"]} == {"place-1", "place-2"}

@@ -83,12 +83,14 @@ def test_step_10_leaves_a_digest_that_was_restamped_meanwhile(store: StateStore,
     old = digest(first)
     assert store.chains.append(first, old, [], old.end + 3600, ended=False)
     new = replace(old, object_key="later", end=old.end + 1, signature="new", body=b"{}")
+    before = current(store)
     assert store.chains.replace_waiting([old], [new])
     assert not store.chains.replace_waiting([old], [replace(new, end=new.end + 1)])
     store.chains.mark_published(first.id, 1, old.signature)
     assert store.chains.unpublished(10) == [new]
     head = current(store)
     assert (head.head_key, head.head_signature, head.last_end) == ("later", "new", new.end)
+    assert not store.chains.append(before, digest(before, LATER), [], LATER, ended=False), "it links to the old bytes"
     store.chains.mark_published(first.id, 1, new.signature)
     assert store.chains.unpublished(10) == []
 

@@ -131,7 +131,8 @@ def test_a_digest_of_the_release_before_is_published_but_never_withdrawn(old_sto
     old_store.migrate()
     (built,) = old_store.chains.unpublished(10)
     assert old_store.chains.begin_puts([(built.chain_id, 1)]) == [built]
-    old_store.chains.fail_puts([DigestFailure(built.chain_id, 1, "AccessDenied", is_answered=True)])
+    for _ in range(3):  # even if somebody counted wrong: what it linked to, and its files, are not known
+        old_store.chains.fail_puts([DigestFailure(built.chain_id, 1, "AccessDenied", is_answered=True)])
     assert old_store.chains.withdraw(built.chain_id) == 0
     head = current(old_store)
     following = digest(head)
