@@ -37,7 +37,7 @@ class PublisherOfProcess:
     def publish(self, partition: Partition, _key: bytes, value: bytes) -> Future[None]:
         scheduler = self._bus.scheduler
         scheduler.pause()
-        if self._faults.bus_fails():
+        if self._faults.bus_fails() or partition in self._bus.blocked:
             raise EventBusError("simulated: the bus takes nothing")
         confirmation: Future[None] = Future()
         kind = scheduler.choices.below(3) if scheduler.choices.chance(self._faults.publishing) else None
@@ -112,6 +112,8 @@ class Client:
     next_number: int = 0
     is_done: bool = False
     """It sends nothing new, only what it got no answer for."""
+    gives_up: bool = False
+    """Its partition takes nothing any more."""
     made: int = 0
 
     def run(self) -> None:
@@ -126,6 +128,11 @@ class Client:
                 self._send_again()
             elif not self.is_done:
                 self._send(self._new())
+
+    def restart(self, client_id: bytes) -> None:
+        """It begins anew with another id; what it got no answer for is not sent again."""
+        self.client_id, self.next_number = client_id, 0
+        self.unanswered.clear()
 
     def _new(self) -> Batch:
         count = self.scheduler.choices.pick((1, 2, 3, 1))
@@ -184,7 +191,7 @@ class Client:
             self.scheduler.note("answer to the client lost")
             outcomes = None
         if outcomes is None:
-            if numbers is not None:
+            if numbers is not None and not self.gives_up:
                 self.unanswered.append(batch)
             return
         for outcome in outcomes:

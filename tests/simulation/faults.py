@@ -44,10 +44,18 @@ class Faults:
     """Lost answers of buckets that are otherwise well."""
     buckets: dict[str, str] = field(default_factory=dict)
     """`refuse`, `throttle`, `error` (5xx), `silent`, or `mixed`; all others are well."""
+    nothing_may_be_written: bool = False
+    written: list[str] = field(default_factory=list)
+    """What was written all the same."""
 
     def clear(self) -> None:
         self.state = self.bus = self.keys = self.puts = self.publishing = 0
         self.buckets.clear()
+
+    def wrote(self, what: str) -> None:
+        """A process writes something."""
+        if self.nothing_may_be_written and what not in {"report_worker", "remove_worker"}:
+            self.written.append(what)
 
     def bus_fails(self) -> bool:
         return self._happens("bus call failed", self.bus)
@@ -60,6 +68,8 @@ class Faults:
 
     def state_call(self, name: str, call: Callable[[], Any]) -> Any:
         """A transaction: it may be refused, or its outcome lost, kept or not."""
+        if name not in _READING:
+            self.wrote(name)
         if not self.state or not self.scheduler.choices.chance(self.state):
             return call()
         kind = self.scheduler.choices.below(3)
@@ -94,6 +104,7 @@ class PortOfProcess:
 
         def call(*arguments: Any, **named: Any) -> Any:
             scheduler.pause()
+            scheduler.tell(f"{name}{arguments}")
             answer = run(name, lambda: getattr(target, name)(*arguments, **named))
             scheduler.pause()
             return answer
@@ -132,6 +143,8 @@ class StoreOfProcess:
         scheduler, kind = self._faults.scheduler, self._kind(bucket)
         scheduler.pause()
         put = LatePut(bucket, key, bytes(body), options)
+        scheduler.tell(f"put {bucket}/{key} ({kind})")
+        self._faults.wrote(f"put {key}")
         if kind == "mixed":
             kind = scheduler.choices.pick(("well", "refuse", "throttle", "error", "silent"))
         match kind:

@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from itertools import product
+from typing import TYPE_CHECKING, NamedTuple
 
 from opentrail.events.batch import EventBatch, MalformedBatch, numbers_of, record_views
-from opentrail.events.client_numbers import ClientNumbers, covers, take
+from opentrail.events.batch import FORMAT_VERSION
+from opentrail.events.client_numbers import ClientNumbers, bounded, covers, take
 from opentrail_backends.event_bus.batches import NewerFormat, unpack
-from opentrail_backends.event_bus.port import Partition
 from tests.simulation.evidence import Buckets
+from tests.simulation.lines import check_lines
 from tests.simulation.memory_bus import Taken
 from tests.simulation.trails import BUCKETS, History
-from tests.simulation.virtual_time import FAULTS
+from tests.simulation.virtual_time import BREAKING, FAULTS
 
 import msgspec
 
@@ -42,12 +44,15 @@ def check(world: World) -> None:
 
 
 def _violations(world: World) -> Iterator[str]:
+    for written in world.faults.written:
+        yield f"after the ledger went back: {written}"
     for fault in FAULTS:
         yield f"a fault of OpenTrail itself: {fault!r}"
     yield from _unexpected_halts(world)
     buckets = Buckets.read(world.store, BUCKETS, world.planted)
     yield from buckets.defects(world.state.tables.keys)
     yield from files_and_digests(world, buckets)
+    yield from check_lines(world, buckets)
     yield from exactly_once(world, buckets)
     yield from _spool(world)
     yield from _bounded(world)
@@ -69,7 +74,7 @@ def files_and_digests(world: World, buckets: Buckets) -> Iterator[str]:
             yield f"a stray object: no intent ever knew {place}"
         elif named[place] > 1:
             yield f"{place} is in {named[place]} digests"
-        elif named[place] == 0 and file.is_digested and not world.has_lost_something:
+        elif named[place] == 0 and file.is_digested and not world.may_be_stray(place):
             yield f"a stray object: no digest names {place} ({world.describe(file)})"
         elif named[place] and not file.is_digested:
             yield f"{place} is in a digest, though its trail has no validation"
@@ -90,59 +95,96 @@ def exactly_once(world: World, buckets: Buckets) -> Iterator[str]:
         if file is not None:
             for record in buckets.records(place):
                 delivered.setdefault(record["eventID"], Counter())[history.names[file.incarnation]] += 1
-    expected = 0
-    for taken in world.bus.history:
-        for event_id, wanted in _wanted(world, taken, history):
-            expected += 1
-            found = delivered.pop(event_id, Counter())
-            if any(times > 1 for times in found.values()):
-                yield f"{event_id} of {_name(taken)} was delivered more than once: {dict(found)}"
-            elif frozenset(found) not in wanted and not (world.may_miss(taken) and not found):
-                yield f"{event_id} of {_name(taken)} is in {sorted(found)} instead of {[sorted(w) for w in wanted]}"
+    expected: dict[str, list[_Expected]] = {}
+    for index, taken in enumerate(world.bus.history):
+        for event_id, wanted in _wanted(world, index, taken, history):
+            expected.setdefault(event_id, []).append(_Expected(taken, wanted))
             world.accepted.discard(event_id)
+    for event_id, times in expected.items():
+        found = delivered.pop(event_id, Counter())
+        if any(count > len(times) for count in found.values()):
+            yield f"{event_id} of {_name(times[0].taken)} was delivered more than once: {dict(found)}"
+        elif not any(_fits(found, choice, may_miss=_may_miss(world, times)) for choice in _choices(times)):
+            wanted_by = [sorted(trails) for one in times for trails in one.wanted]
+            yield f"{event_id} of {_name(times[0].taken)} is in {sorted(found)} instead of {wanted_by}"
     for event_id, trails in delivered.items():
         yield f"{event_id} is in {dict(trails)}, and should be in none"
     for event_id in world.accepted:
         yield f"{event_id} was accepted, and the bus never took it"
 
 
+class _Expected(NamedTuple):
+    """One delivery of an event. There are more than one only if its client was forgotten in between."""
+
+    taken: Taken
+    wanted: list[frozenset[str]]
+
+
+def _choices(times: list[_Expected]) -> Iterator[Counter[str]]:
+    """What the deliveries may be in sum."""
+    for choice in product(*(one.wanted for one in times)):
+        yield Counter(trail for trails in choice for trail in trails)
+
+
+def _may_miss(world: World, times: list[_Expected]) -> bool:
+    return any(world.may_miss(one.taken) for one in times)
+
+
+def _fits(found: Counter[str], wanted: Counter[str], *, may_miss: bool) -> bool:
+    return found == wanted or (may_miss and found <= wanted)
+
+
 def _name(taken: Taken) -> str:
     return f"{taken.partition.region}/{taken.partition.number}/{taken.offset}"
 
 
-def _wanted(world: World, taken: Taken, history: History) -> Iterator[tuple[str, list[frozenset[str]]]]:
+def _wanted(world: World, index: int, taken: Taken, history: History) -> Iterator[tuple[str, list[frozenset[str]]]]:
     """Of each event that is to be delivered from this message: its id, and the sets of trails that may have it."""
-    new = world.new_events.get((taken.topic_id, taken.partition, taken.offset))
-    if new is None:
+    batch, dropped, _ = world.new_events[index]
+    if batch is None:
         return
-    batch, dropped = new
+    if taken.value in BREAKING and _is_kept(world, taken):  # it waits in the spool for `opentrail redrive`
+        dropped = [(0, 2**63)]
     revisions = history.governing(taken.append_time, taken.revision)
     for group in batch.groups:
         numbers = numbers_of(group)
         for index, view in enumerate(record_views(group)):
-            if numbers and covers(dropped, numbers[index]):
-                continue
             record = _record.decode(view)
+            if dropped and (not numbers or covers(dropped, numbers[index])):
+                world.accepted.discard(record.eventID)
+                continue
             read_only = bool(record.readOnly)
             wanted = {history.wanting(r, batch.account_id, batch.region, read_only=read_only) for r in revisions}
             yield record.eventID, list(wanted)
 
 
-def first_deliveries(history: list[Taken]) -> dict[tuple[str, Partition, int], tuple[EventBatch, list[tuple[int, int]]]]:
+class New(NamedTuple):
+    """What of a message is to be delivered."""
+
+    batch: EventBatch | None
+    """None: nobody can read it."""
+    dropped: list[tuple[int, int]]
+    """Numbers that were delivered before, or that may have been."""
+    unknown: bool = False
+
+
+def first_deliveries(world: World) -> list[New]:
     """What is new in each message: clients' numbers judged one message after the other, in the order of the bus."""
-    clients: dict[tuple[str, str, bytes], ClientNumbers] = {}
-    found = {}
-    for taken in history:
+    accounts: dict[tuple[str, str], dict[bytes, ClientNumbers]] = {}
+    found = []
+    for taken in world.bus.history:
         batch = _unpacked(taken.value)
-        if batch is None:
+        if batch is None or not batch.client_id or (taken.value in BREAKING and _is_kept(world, taken)):
+            found.append(New(batch, []))
             continue
-        dropped: list[tuple[int, int]] = []
-        if batch.client_id:
-            client = (taken.partition.region, batch.account_id, batch.client_id)
-            judged = take(clients.get(client, ClientNumbers()), batch.number_ranges, taken.append_time)
-            clients[client] = judged.numbers
-            dropped = [*judged.repeats, *judged.unknown]
-        found[taken.topic_id, taken.partition, taken.offset] = (batch, dropped)
+        clients = accounts.setdefault((taken.partition.region, batch.account_id), {})
+        judged = take(clients.get(batch.client_id, ClientNumbers()), batch.number_ranges, taken.append_time)
+        clients[batch.client_id] = judged.numbers
+        most_clients, most_holes = world.bounds
+        kept = bounded(clients, most_clients, most_holes).clients
+        clients.clear()
+        clients.update(kept)
+        found.append(New(batch, [*judged.repeats, *judged.unknown], bool(judged.unknown)))
     return found
 
 
@@ -156,20 +198,34 @@ def _unpacked(value: bytes) -> EventBatch | None:
 
 def _spool(world: World) -> Iterator[str]:
     """What could not be read lies in the spool, as the bus had it."""
-    kept = {info.key for info in world.store.list(world.spool_bucket, "poison/")}
-    for taken in world.bus.history:
-        region, number = taken.partition
-        key = f"poison/{region}/{taken.topic_id}/{number}/{taken.offset}"
-        if _unpacked(taken.value) is None:
-            if key not in kept and not world.may_miss(taken):
+    for index, taken in enumerate(world.bus.history):
+        new = world.new_events[index]
+        is_kept = _is_kept(world, taken)
+        if _is_newer(taken.value):
+            if is_kept:
+                yield f"{_name(taken)} has a newer format and was taken for poison"
+        elif new.batch is None:
+            if not is_kept and not world.may_miss(taken):
                 yield f"poison at {_name(taken)} is not in the spool"
-        elif key in kept:
+        elif is_kept and taken.value not in BREAKING and taken.partition not in world.unsure:
             yield f"{_name(taken)} is no poison and lies in the spool as such"
+        if new.unknown and not _is_kept(world, taken, "dead-letters") and not world.may_miss(taken):
+            yield f"{_name(taken)} has numbers of holes that were given up, and is no dead letter"
+
+
+def _is_kept(world: World, taken: Taken, why: str = "poison") -> bool:
+    region, number = taken.partition
+    key = f"{why}/{region}/{taken.topic_id}/{number}/{taken.offset}"
+    return any(info.key == key for info in world.store.list(world.spool_bucket, key))
+
+
+def _is_newer(value: bytes) -> bool:
+    return value[:4] == b"OTEB" and len(value) > 4 and value[4] > FORMAT_VERSION
 
 
 def _bounded(world: World) -> Iterator[str]:
     """After long enough nothing is left but what is needed: heads of chains, the newest intent of a partition."""
-    if world.has_lost_something:
+    if world.unsure or world.restored:
         return
     tables = world.state.tables
     world.scheduler.now += 3 * 3600 * 1000

@@ -65,6 +65,8 @@ class MemoryBus:
     history: list[Taken] = field(default_factory=list)
     late: list[Callable[[], None]] = field(default_factory=list)
     unmet: list[str] = field(default_factory=list)
+    blocked: set[Partition] = field(default_factory=set)
+    """Partitions that take nothing."""
 
     # --- the log ---------------------------------------------------------------------------------
 
@@ -86,6 +88,10 @@ class MemoryBus:
         for partition in self.partitions_of(region):
             self.logs[partition] = Log()
             self.hints.pop(partition, None)
+            owner = self.owners[partition]
+            if owner is not None:  # shares of the old topic end
+                owner.tell("lost", partition)
+                self.owners[partition] = None
 
     def partitions_of(self, region: str) -> list[Partition]:
         return [Partition(region, number) for number in range(self.counts[region])]

@@ -35,6 +35,8 @@ class MemoryChains:
             known = self._of(identity_of(chain))
             if known is not None and not known.chain.ended:
                 continue
+            if any(row.is_of_chain and row.identity == identity_of(chain) for row in self.tables.files.values()):
+                self.audit("begun", chain.id)
             last_end = max(chain.last_end, self._stamp(chain.place) + 1)
             raised = replace(chain, last_end=last_end, next_end=max(chain.next_end, last_end + 1))
             if known is None:
@@ -150,6 +152,7 @@ class MemoryChains:
         row.chain = replace(
             row.chain, bucket=bucket, key_prefix=key_prefix, organization_id=organization_id, place=place
         )
+        self.audit("moved", chain.id)
         return True
 
     def mark_ending(self, chain_id: str) -> None:

@@ -100,7 +100,7 @@ class MemoryLedger(MemoryParkedFiles):
         for row in self.files_of(lease.region, lease.partition, intent_number):
             if row.file.object_key == old_key and row.state is FileState.INTENDED:
                 row.file = replace(row.file, object_key=new_key)
-                self.audit("renamed", row.file)
+                self.audit("renamed", row.file, (row.file.bucket, old_key))
                 return
         raise LedgerLost(f"Intent {intent_number} has no open file {old_key}.")
 
@@ -133,6 +133,7 @@ class MemoryLedger(MemoryParkedFiles):
         for file in files:
             if file.file.object_key in parked:
                 park(file, parked[file.file.object_key], now)
+                self.audit("parked", file.file)
             else:
                 self._deliver_file(file, now)
         self._close(intents, intent.number)

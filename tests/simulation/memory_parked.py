@@ -74,16 +74,18 @@ class MemoryParkedFiles:
         row = self._under_its_name(file)
         if row is None:
             raise LedgerLost(f"File {file.id} is not parked as {file.object_key} any more.")
+        old = (row.file.bucket, row.file.object_key)
         row.file = replace(row.file, object_key=new_key)
-        self.audit("renamed", row.file)
+        self.audit("renamed", row.file, old)
 
     def reaim_parked(self, file: ParkedFile, bucket: str, object_key: str, kms_key_id: str | None) -> bool:
         row = self._under_its_name(file)
         if row is None or row.unanswered:
             return False
+        old = (row.file.bucket, row.file.object_key)
         row.file = replace(row.file, bucket=bucket, object_key=object_key, kms_key_id=kms_key_id)
         row.failing_since = row.error = None
-        self.audit("reaimed", row.file)
+        self.audit("reaimed", row.file, old)
         return True
 
     def deliver_parked(self, file: ParkedFile) -> bool:

@@ -112,8 +112,9 @@ class MemoryReader:
 
     def pass_over(self, partition: Partition) -> None:
         """A fault of the bus's client: it goes on behind messages that it has not given."""
-        if partition in self._positions:
-            self._positions[partition] = min(self._positions[partition] + 1, self._bus.bounds(partition).end)
+        position = self._positions.get(partition)
+        if position is not None and position + 1 < self._bus.bounds(partition).end:  # the next message shows it
+            self._positions[partition] = position + 1
 
     def pause(self, partitions: Collection[Partition]) -> None:
         self._paused.update(partition for partition in partitions if partition in self._ours)

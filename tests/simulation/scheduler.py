@@ -25,8 +25,9 @@ class Died(GreenletExit):
 class Process:
     """What dies together. Its clocks may be wrong."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, number: int = 0) -> None:
         self.name = name
+        self.number = number
         self.is_alive = True
         self.is_frozen = False
         """A zombie: it does nothing now, and may go on later as if nothing had been."""
@@ -144,6 +145,10 @@ class Scheduler:
     def note(self, what: str, count: int = 1) -> None:
         """Something happened that a run must have reached."""
         self.seen[what] += count
+        self.tell(what)
+
+    def tell(self, what: str) -> None:
+        """For who reads the trace of a schedule."""
         if self.trace is not None:
             who = f"{self.current.process.name}/{self.current.name}" if self.current else "-"
             self.trace.append(f"{self.now - START:>8} {who}: {what}")

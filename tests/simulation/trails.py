@@ -31,6 +31,8 @@ class Operator:
         self.trails: dict[str, Trail] = {}
         """Those that exist, by name."""
         self.members = {FIRST, SECOND}
+        self.came_back: set[str] = set()
+        """Accounts that left or joined while the organization had trails."""
         self._made = 0
         self._put_organization()
 
@@ -92,6 +94,7 @@ class Operator:
 
     def switch_member(self, account: str = THIRD) -> None:
         self.members ^= {account}
+        self.came_back.add(account)
         self._put_organization()
 
     def _put(self, trail: Trail) -> None:

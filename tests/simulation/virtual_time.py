@@ -17,6 +17,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import wait
 from contextlib import contextmanager
+from functools import partial
 from types import FunctionType, SimpleNamespace
 from typing import Any
 
@@ -24,19 +25,23 @@ import opentrail_delivery
 import opentrail_producer.answers
 import opentrail_producer.intake
 import opentrail_producer.rate_limit
+from opentrail.events.client_numbers import MAX_CLIENTS, bounded
 from opentrail.evidence import signature
 from opentrail.evidence.log_file import Codec
-from opentrail_delivery import file_names, service
+from opentrail_backends.event_bus.batches import MalformedBatch, unpack
+from opentrail_delivery import client_book, file_names, service, window_build
 from tests.simulation import fake_keys
 from tests.simulation.fake_threads import THREADING, ActorExecutor, Now, wait_for
 from tests.simulation.scheduler import Scheduler
 
 
-def begin(scheduler: Scheduler) -> None:
-    """The replaced modules belong to this schedule from here on."""
+def begin(scheduler: Scheduler, bounds: tuple[int, int]) -> None:
+    """The replaced modules belong to this schedule from here on. `bounds`: clients and holes that are remembered."""
     Now.scheduler = scheduler
     _Uniques.count = 0
     FAULTS.clear()
+    BREAKING.clear()
+    client_book.MAX_CLIENTS, client_book.bounded = bounds[0], partial(bounded, max_clients=bounds[0], max_holes=bounds[1])
 
 
 def wall_ms() -> int:
@@ -49,6 +54,17 @@ def monotonic() -> float:
     """The clock that only rises, of the process whose turn it is. Seconds."""
     actor = Now.scheduler.current
     return (Now.scheduler.now + (actor.process.monotonic_offset if actor else 0)) / 1000
+
+
+BREAKING: dict[bytes, int] = {}
+"""Messages that break the reader of workers of a release before: those with a number up to this one."""
+
+
+def _unpack(value: Any) -> Any:
+    actor = Now.scheduler.current
+    if BREAKING and actor is not None and actor.process.number <= BREAKING.get(bytes(value), -1):
+        raise MalformedBatch("simulated: this release cannot read it")
+    return unpack(value)
 
 
 FAULTS: list[BaseException] = []
@@ -155,6 +171,9 @@ def replaced() -> Iterator[None]:
             if any(value in _INSTEAD for value in named.values() if callable(value)):
                 put(function, "__kwdefaults__", {name: _instead(value) for name, value in named.items()})
     put(file_names, "_unique", _unique)
+    put(window_build, "unpack", _unpack)
+    put(client_book, "bounded", bounded)
+    put(client_book, "MAX_CLIENTS", MAX_CLIENTS)
     put(service, "fastest_codec", lambda: CODEC)
     put(opentrail_producer.answers, "log", _Log())
     put(opentrail_producer.intake, "log", _Log())

@@ -52,7 +52,7 @@ class Worker:
 
     @classmethod
     def start(cls, name: str, world: Any, wall_offset: int = 0) -> Worker:
-        worker = cls(Process(name))
+        worker = cls(Process(name, world.names_of_workers))
         worker.process.wall_offset = wall_offset
         worker.process.monotonic_offset = world.scheduler.choices.below(1000)
         world.scheduler.spawn(worker.process, "main", lambda: worker._run(world))
@@ -69,6 +69,7 @@ class Worker:
             key_management=PortOfProcess(world.keys, world.scheduler, faults.key_call),
             spool=Spool(store, SPOOL_BUCKET),
         )
+        world.scheduler.sleep(0.01 * (self.process.number % 7))  # never two at the same moment
         self.service = DeliveryService(world.settings, ports, clock=wall_ms, metrics=Silent())
         try:
             self.service.start()
