@@ -5,7 +5,8 @@ from contextlib import suppress
 import pytest
 
 from opentrail_backends.state.port import StateError
-from tests.crash.chain_world import HOUR, ChainWorld
+from tests.crash.chain_evidence import HOUR
+from tests.crash.chain_world import ChainWorld
 from tests.crash.faults import Effect, Faulty, Step, Then
 from tests.crash.world import Crash
 

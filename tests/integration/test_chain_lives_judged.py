@@ -14,7 +14,8 @@ from opentrail_backends.object_store import open_object_store
 from opentrail_backends.object_store.port import PutOptions
 from opentrail_backends.object_store.s3_settings import Credentials
 from tests import judges
-from tests.crash.chain_world import ACCOUNT, BEGINNING, HOUR, REGION, ChainWorld, Process
+from tests.crash.chain_evidence import ACCOUNT, BEGINNING, HOUR, REGION
+from tests.crash.chain_world import ChainWorld, Process
 from tests.servers.aws_cli import AwsCli
 from tests.servers.s3 import S3Server
 
