@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import random
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -80,6 +82,11 @@ class PutTools:
     monotonic: Callable[[], float] = time.monotonic
     jitter: Callable[[], float] = random.random
 
+    @property
+    def can_park(self) -> bool:
+        """Whether there is a spool that is not full."""
+        return self.spool is not None and (self.space is None or self.space.has_room(0))
+
     def spool_or_fail(self) -> Spool:
         """The spool, where parked files are known to lie in one. Raises ObjectStoreError if none is configured."""
         if self.spool is None:
@@ -91,7 +98,8 @@ class Put:
     """A log file on its way, over all its tries. A crash in it: redo step 4 with the same file.
 
     Where its bucket fails the file is parked, so that it holds up nobody else's. Without a spool, or with a full one,
-    it is tried for ever. Tries follow each other; one that has no answer may be overtaken by parking the file.
+    it is tried for ever. Tries follow each other; one that has no answer may be overtaken by parking the file. Safe for
+    use by several threads: once it is parked no try begins, and what becomes of it is decided once.
     """
 
     def __init__(self, file: LogFilePut, tools: PutTools, *, redone: bool) -> None:
@@ -107,6 +115,13 @@ class Put:
         self._delay = _FIRST_DELAY
         self._spool_failed = False
         """Whether the last try was of the spool, in vain: the next one is of the bucket."""
+        self._lock = threading.Lock()
+        self._is_parking = False
+        """Whether a thread parks the file, or has parked it."""
+        self._has_copy = redone
+        """Whether a copy may lie in the spool: this owner's, or an earlier one's that died before step 5."""
+        self._result: PutResult | None = None
+        """What became of it: DONE or PARKED, whichever was first."""
 
     @property
     def wants_parking(self) -> bool:
@@ -134,8 +149,6 @@ class Put:
             if outcome is not None:
                 return outcome
         self._spool_failed = False
-        if self._trying_since is not None:
-            return _IN_FLIGHT_DELAY
         return self._try()
 
     def park(self) -> PutOutcome | float | None:
@@ -143,18 +156,33 @@ class Put:
 
         The reason is the bucket's error; without one our own rate limit, which does not age the file.
         """
-        tools, known = self._tools, self.file.file
-        if tools.spool is None or not self._has_room():
+        if self._tools.spool is None or not self._has_room():
             return None
-        is_answered = self._is_answered and self._trying_since is None
+        with self._lock:
+            if self._is_parking:
+                return _IN_FLIGHT_DELAY
+            self._is_parking = self._has_copy = True
         try:
-            size = tools.spool.park(self.file)
+            return self._park(self._tools.spool)
+        finally:
+            if self._result is None:
+                self._is_parking = False
+
+    def _park(self, spool: Spool) -> PutOutcome | float:
+        tools, known = self._tools, self.file.file
+        try:
+            size = spool.park(self.file)
         except ObjectStoreError as error:
             tools.metrics.put_failures.labels(f"spool: {type(error).__name__}").inc()
             self._spool_failed = True
             return self._next_delay()
+        if not self._becomes(PutResult.PARKED):  # a try that seemed to have no answer was taken meanwhile
+            self._remove_copy()
+            return PutOutcome(PutResult.DONE)
         if tools.space is not None:
             tools.space.took(size)
+        # In this order: a try says what came of it before it ends.
+        is_answered = self._trying_since is None and self._is_answered
         error_of_bucket = tools.health.error(known.bucket, known.trail_arn) or self._error
         return PutOutcome(PutResult.PARKED, Parking(size, error_of_bucket, is_answered))
 
@@ -168,7 +196,10 @@ class Put:
 
     def _try(self) -> PutOutcome | float:
         tools, known = self._tools, self.file.file
-        started_at = self._trying_since = tools.monotonic()
+        with self._lock:
+            if self._is_parking or self._trying_since is not None:
+                return _IN_FLIGHT_DELAY
+            started_at = self._trying_since = tools.monotonic()
         try:
             result = put_once(tools.store, self.file)
         except ObjectStoreError as error:
@@ -177,7 +208,24 @@ class Put:
         finally:
             self._trying_since = None
         tools.health.succeeded(known.bucket, known.trail_arn)
+        if result is PutResult.DONE:
+            if not self._becomes(PutResult.DONE):
+                return _IN_FLIGHT_DELAY  # parked meanwhile: whoever tries the parked file finds it there
+            if self._has_copy and not self._is_parking:
+                self._remove_copy()
         return PutOutcome(result)
+
+    def _becomes(self, result: PutResult) -> bool:
+        """Whether this is what becomes of the file: the first one wins."""
+        with self._lock:
+            self._result = self._result or result
+            return self._result is result
+
+    def _remove_copy(self) -> None:
+        """The file lies in its bucket. A crash before it: a copy too many, which `opentrail fsck` finds."""
+        if self._tools.spool is not None:
+            with contextlib.suppress(ObjectStoreError):
+                self._tools.spool.unpark(self.file)
 
     def _failed(self, error: ObjectStoreError, started_at: float) -> None:
         tools, known = self._tools, self.file.file

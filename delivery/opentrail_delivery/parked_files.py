@@ -195,13 +195,18 @@ class ParkedFiles:
             try:
                 copies[file.id] = self._tools.puts.spool_or_fail().parked(file)
             except (DamagedCopy, ObjectNotFound) as error:
+                copies[file.id] = None
+                if isinstance(error, ObjectNotFound) and not self._is_still_parked(file):
+                    continue  # another process delivered it meanwhile
                 _log.error("a parked file's copy in the spool is damaged", key=file.object_key, error=str(error))
                 self._tools.puts.metrics.damaged_copies.inc()
-                copies[file.id] = None
             size += file.size
             if size > _CHUNK_BYTES:
                 break
         return copies
+
+    def _is_still_parked(self, file: ParkedFile) -> bool:
+        return any(found.id == file.id for found in self._tools.ledger.parked_files(1, after=file.id - 1))
 
     def _put(self, copies: dict[int, LogFilePut | None]) -> tuple[int, str | None]:
         """Puts these; returns how many were delivered, and the error of the first that was not. Raises StateError."""

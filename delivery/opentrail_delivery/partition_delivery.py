@@ -35,7 +35,14 @@ from opentrail_delivery.preconditions import check_positions, check_topic
 from opentrail_delivery.settings import DeliverySettings
 from opentrail_delivery.spool import LogFilePut
 from opentrail_delivery.window import Window
-from opentrail_delivery.window_close import BuildTools, BuiltWindow, build_window, keep_undeliverable, match_plan
+from opentrail_delivery.window_close import (
+    BuildTools,
+    BuiltWindow,
+    build_window,
+    demand_spool,
+    keep_undeliverable,
+    match_plan,
+)
 
 
 class Putter(Protocol):
@@ -87,8 +94,10 @@ class PartitionDelivery:
         self._closed: deque[_ClosedWindow] = deque()
         self._topic = check_topic(partition, tools.reader.topic(partition.region), tools.ledger)
         bounds = tools.reader.bounds(partition)
+        # The hint first: while this process stands still between the two, another owner may commit a newer one.
+        hint = tools.reader.committed(partition)
         self._lease, open_intents = tools.ledger.own(partition.region, partition.number, bounds.start)
-        check_positions(partition, self._lease, open_intents, bounds, tools.reader.committed(partition))
+        check_positions(partition, self._lease, open_intents, bounds, hint)
         self._plans = deque(open_intents)
         self.next_offset = self._lease.next_offset
         self._window = self._open_window()
@@ -175,10 +184,12 @@ class PartitionDelivery:
             built.body.to_json(),
             intended,
         )
-        keep_undeliverable(built, self.partition, self._topic.id, tools.puts.spool, self._metrics)
+        demand_spool(built, self.partition, tools.puts.spool)
         if plan is None:
             # After a crash past this line the next owner finds the intent, reads these offsets again and goes on at 4.
             self._lease = tools.ledger.write_intent(self._lease, intent)
+        # Not before the intent: without it the next owner may be able to read these messages, and deliver them.
+        keep_undeliverable(built, self._topic.id, tools.puts.spool, self._metrics)
         self._metrics.windows.labels("redone" if plan else "new").inc()
         self._metrics.window_seconds.observe(time.perf_counter() - started)
         self._book.accept(built.numbers)

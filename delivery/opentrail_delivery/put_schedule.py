@@ -148,6 +148,8 @@ class PutSchedule:
         for _ in range(len(self._lanes)):
             bucket, lane = next(iter(self._lanes.items()))
             self._lanes.move_to_end(bucket)
+            while lane.ready and lane.ready[0].future.done():  # what overtook it, or what it overtook, was faster
+                lane.ready.popleft()
             if lane.ready and lane.running < self._most_threads(bucket):
                 lane.running += 1
                 return lane.ready.popleft()
@@ -156,9 +158,10 @@ class PutSchedule:
         return None
 
     def _most_threads(self, bucket: str) -> int:
-        if self._tools.health.is_proven(bucket):
+        health = self._tools.health
+        if health.is_proven(bucket):
             return max(1, self._threads * 3 // 4)
-        if self._tools.health.is_failing(bucket) and not self._tools.health.is_given_up(bucket, ""):
+        if health.is_failing(bucket) and not (self._tools.can_park and health.is_given_up(bucket, "")):
             return 1
         return max(1, self._threads // 4)
 

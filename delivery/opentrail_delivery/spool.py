@@ -170,6 +170,10 @@ class Spool:
         """Removes the copy of a file that is delivered now. A crash before it: a copy too many, which fsck finds."""
         self.forget_copy(_held(file))
 
+    def unpark(self, file: LogFilePut) -> None:
+        """Removes the copy of a file that was put after all, if there is one."""
+        self.forget_copy(_place_of(file))
+
     def forget_copy(self, held: HeldFile) -> None:
         """Removes a copy that nothing needs."""
         self._store.delete(self._bucket, held.key)

@@ -87,28 +87,26 @@ def match_plan(files: Sequence[BuiltFile], plan: Intent, partition: Partition) -
     return [file for file in matched if file is not None]
 
 
-def keep_undeliverable(
-    built: BuiltWindow, partition: Partition, topic_id: str, spool: Spool | None, metrics: DeliveryMetrics
-) -> None:
-    """What cannot be delivered is kept before step 5, so that nothing is lost by going on.
-
-    Raises ObjectStoreError; PartitionHalted where something is to be kept and there is no spool.
-    """
-    numbers = built.numbers
-    messages = [*built.poison, *(letter.message for letter in numbers.dead_letters)]
+def demand_spool(built: BuiltWindow, partition: Partition, spool: Spool | None) -> None:
+    """Raises PartitionHalted where something cannot be delivered and there is no spool to keep it in."""
+    messages = [*built.poison, *(letter.message for letter in built.numbers.dead_letters)]
     if messages and spool is None:
         raise PartitionHalted(
             partition,
             f"the message at offset {messages[0].offset} cannot be delivered and there is no spool to keep it in: "
             "set OPENTRAIL_SPOOL",
         )
+
+
+def keep_undeliverable(built: BuiltWindow, topic_id: str, spool: Spool | None, metrics: DeliveryMetrics) -> None:
+    """What the intent says cannot be delivered is kept before step 5. Raises ObjectStoreError: redo from 4."""
     if spool is None:
         return
     for message in built.poison:
         spool.keep_poison(topic_id, message)
         metrics.spooled.labels("poison").inc()
-    for letter in numbers.dead_letters:
+    for letter in built.numbers.dead_letters:
         spool.keep_dead_letter(topic_id, letter)
         metrics.spooled.labels("dead-letters").inc()
-    for given_up in numbers.given_up:
+    for given_up in built.numbers.given_up:
         spool.keep_given_up(topic_id, given_up)

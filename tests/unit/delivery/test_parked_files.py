@@ -13,7 +13,7 @@ from opentrail_backends.state.port import StateError
 from opentrail_delivery.rate_limits import RateLimits
 from opentrail_delivery.threads import DaemonExecutor
 from tests.unit.delivery.parked_fakes import World
-from tests.unit.delivery.putting import log_file
+from tests.unit.delivery.putting import SPOOL, log_file
 from tests.unit.delivery.test_spool import parked_row
 
 
@@ -116,6 +116,22 @@ def test_a_foreign_object_at_the_key_is_left_alone(world):
     assert delivered.object_key != file.file.object_key
     assert world.store.get("good", delivered.object_key).body == file.body
     assert world.store.get("good", file.file.object_key).body == b"foreign"
+
+
+def test_a_copy_that_another_process_removed_with_its_delivery_is_no_alarm(world):
+    world.park(0)
+    all_parked = world.ledger.parked_files
+
+    def another_is_faster(*arguments, **named):
+        found = all_parked(*arguments, **named)
+        world.ledger.rows.clear()
+        for key in world.held():
+            world.store.delete(SPOOL, key)
+        return found
+
+    world.ledger.parked_files = another_is_faster
+    assert world.parked.run_once() == 0
+    assert world.metrics.damaged_copies._value.get() == 0
 
 
 def test_a_damaged_copy_is_told_and_holds_up_no_other(world):

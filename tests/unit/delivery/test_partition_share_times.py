@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from opentrail_backends.event_bus.port import EventBusError
+from opentrail_backends.event_bus.port import CommittedPosition, EventBusError, Message
+from opentrail_backends.state.port import StateError
 from opentrail_delivery import partition_share
+from opentrail_delivery.spool import Spool
 from tests.unit.delivery.delivery_fakes import HERE, THERE
 from tests.unit.delivery.share_world import EACH_BY_ITSELF, events, world
 
@@ -19,6 +21,7 @@ def _no_waiting(monkeypatch):
 
 
 MINUTE = 60_000
+SPOOL = "opentrail-spool"
 
 
 def test_a_hand_over_keeps_the_windows_age():
@@ -115,3 +118,37 @@ def test_a_bus_that_does_not_answer_is_not_asked_again_at_once(monkeypatch):
         w.seconds += 0.4
     assert asked == [0.0, pytest.approx(1.2)]
     assert 0 < w.share.waits <= 1
+
+
+def test_a_hint_that_a_newer_owner_gave_while_we_stood_still_is_no_restored_ledger():
+    """The process wakes up after step 1's write: the bus was told more since than this write knew."""
+    running = world(here=2)
+    own, hints = running.ledger.own, [None]
+
+    def own_and_stand_still(*arguments):
+        owned = own(*arguments)
+        hints.append(CommittedPosition(9, "token:3"))
+        return owned
+
+    running.ledger.own = own_and_stand_still
+    running.reader.committed = lambda _partition: hints[-1]
+    running.start(**EACH_BY_ITSELF)
+    assert running.halted_partitions() == 0
+
+
+def test_what_cannot_be_delivered_is_kept_only_once_the_intent_says_so():
+    running = world(here=1)
+    running.reader.logs[HERE].append(Message(HERE, 1, 1_000, b"garbage"))
+    running.store.create_bucket(SPOOL)
+    running.ledger.fail("write_intent", StateError("away"), kept=False)
+    running.start(window_seconds=3600)
+    object.__setattr__(running.share._tools.puts, "spool", Spool(running.store, SPOOL))
+    running.run(3)
+    running.share.close_all()
+    assert running.ledger.written == []
+    assert list(running.store.list(SPOOL)) == [], "the next owner may be able to read it, and delivers it then"
+    running.seconds += 2
+    running.run(3)
+    running.share.close_all()
+    assert running.ledger.written == [(HERE, 0, 2)]
+    assert [info.key for info in running.store.list(SPOOL)] == [f"poison/{HERE.region}/id-{HERE.region}/0/1"]
