@@ -84,8 +84,8 @@ class PutTools:
 
     @property
     def can_park(self) -> bool:
-        """Whether there is a spool that is not full."""
-        return self.spool is not None and (self.space is None or self.space.has_room(0))
+        """Whether there is a spool, and it was not full when it was last asked."""
+        return self.spool is not None and (self.space is None or not self.space.is_full)
 
     def spool_or_fail(self) -> Spool:
         """The spool, where parked files are known to lie in one. Raises ObjectStoreError if none is configured."""

@@ -23,15 +23,20 @@ class SpoolSpace:
         self._ask_at = clock()
         self._lock = threading.Lock()
 
+    @property
+    def is_full(self) -> bool:
+        """Whether nothing may be added, as far as is known without asking."""
+        return self._used >= self._limit
+
     def has_room(self, size: int) -> bool:
-        """Whether so many bytes, at least one, may be added. While the ledger cannot be asked, what was known last counts."""
+        """Whether so many bytes may be added. While the ledger cannot be asked, what was known last counts."""
         with self._lock:
             now = self._clock()
             if now >= self._ask_at:
                 self._ask_at = now + _AGAIN_SECONDS
                 with contextlib.suppress(StateError):
                     self._used = self._ledger.spool_usage().total
-            return self._used + max(size, 1) <= self._limit
+            return self._used + size <= self._limit
 
     def took(self, size: int) -> None:
         """So many bytes were added."""

@@ -168,8 +168,10 @@ def test_the_ledger_is_asked_every_few_seconds():
     clock.now += 5
     assert not space.has_room(51)
     assert space.has_room(50)
+    assert not space.is_full
     space.took(50)
     assert not space.has_room(1)
+    assert space.is_full
 
 
 def test_while_the_ledger_cannot_be_asked_what_was_known_counts():
