@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import random
 import sys
@@ -30,6 +31,7 @@ def main() -> int:
     for name in [name for name in os.environ if name.startswith(("AWS_", "OPENTRAIL_"))]:
         if not name.startswith("OPENTRAIL_TEST_"):
             del os.environ[name]
+    logging.getLogger("opentrail_producer").setLevel(logging.ERROR)  # tries that fail are what this is about
     settings = RunSettings(
         seconds=given.minutes * 60,
         kills=given.kills,

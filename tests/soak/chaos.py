@@ -75,12 +75,16 @@ class Chaos:
         self._locks = {"kafka": threading.Lock(), "postgres": threading.Lock()}
         self._beside: list[threading.Thread] = []
 
-    def run(self) -> None:
-        """Until the whole plan is carried out and all that was stopped runs again."""
+    def run(self, say: Callable[[str], None]) -> None:
+        """Until the whole plan is carried out and all that was stopped runs again; says how far it is."""
         started = time.monotonic()
+        told = 0
         for event in self.plan:
             time.sleep(max(0.0, started + event.at - time.monotonic()))
             self._do(event.what)
+            if event.at // 60 > told:
+                told = int(event.at // 60)
+                say(f"  {told} min: {self.kills} kills")
         for thread in self._beside:
             thread.join()
 

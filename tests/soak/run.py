@@ -56,7 +56,7 @@ def run(settings: RunSettings, folder: Path, servers: Servers, releases: list[Aw
         chance = random.Random(settings.seed)
         chaos = Chaos(cluster, draw(settings.seconds, settings.kills, chance), chance)
         try:
-            chaos.run()
+            chaos.run(say)
         finally:
             cluster.proxy.end_troubles()
             load.stop()
