@@ -115,10 +115,10 @@ class PutSchedule:
 
     def _run(self) -> None:
         while (task := self._next()) is not None:
-            result: PutOutcome | float | Exception
+            result: PutOutcome | float | BaseException
             try:
                 result = self._attempt(task)
-            except Exception as error:  # a fault of ours: the partition's thread is told
+            except BaseException as error:  # a fault of ours: the partition's thread is told
                 result = error
             self._ended(task, result)
             del task, result  # the body's memory
@@ -185,7 +185,7 @@ class PutSchedule:
         task.has_slot = False
         return task.put.attempt()
 
-    def _ended(self, task: _Task, result: PutOutcome | float | Exception) -> None:
+    def _ended(self, task: _Task, result: PutOutcome | float | BaseException) -> None:
         with self._changed:
             self._running.discard(task)
             if task.is_overtaken:
@@ -194,7 +194,7 @@ class PutSchedule:
                 self._lane(task).running -= 1
             if isinstance(result, PutOutcome):
                 _resolve(task.future, result)
-            elif isinstance(result, Exception):
+            elif isinstance(result, BaseException):
                 if not task.future.done():
                     task.future.set_exception(result)
             elif not task.is_overtaken and not task.future.done():
