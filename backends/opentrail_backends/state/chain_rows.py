@@ -18,8 +18,13 @@ _digest = tables.digest
 IDENTITY = ["incarnation", "logging_session", "account_id", "region"]
 _LINE = (_chain.c.incarnation, _chain.c.account_id, _chain.c.region)  # has one chain per logging session
 
-_NEXT_END = case((_chain.c.next_end > _place.c.last_stamp, _chain.c.next_end), else_=_place.c.last_stamp + 1)
-"""When a digest is due: above every stamp of the place, also those that another chain used since."""
+_NEXT_END = case(
+    (and_(_chain.c.next_end > _place.c.last_stamp, _chain.c.next_end > _chain.c.last_end), _chain.c.next_end),
+    (_place.c.last_stamp > _chain.c.last_end, _place.c.last_stamp + 1),
+    else_=_chain.c.last_end + 1,
+)
+"""When a digest is due: above every stamp of the place, also those that another chain used since, and above the head's
+end, which a restamp in the place that the chain has left may have raised."""
 
 _CHAIN_COLUMNS = [
     _NEXT_END.label("next_end") if field.name == "next_end" else _chain.c[field.name] for field in fields(Chain)
@@ -28,7 +33,8 @@ _CHAIN_COLUMNS = [
 
 def due_chains(now_seconds: int, limit: int, most_waiting: int) -> Select[Any]:
     """Chains that a digest is due for, and those that get their last one; the longest due first."""
-    is_due = or_(_chain.c.ending, and_(_chain.c.next_end <= now_seconds, _place.c.last_stamp < now_seconds))
+    above = and_(_place.c.last_stamp < now_seconds, _chain.c.last_end < now_seconds)
+    is_due = or_(_chain.c.ending, and_(_chain.c.next_end <= now_seconds, above))
     full = (
         select(_digest.c.chain_id)
         .where(_digest.c.published_at.is_(None))

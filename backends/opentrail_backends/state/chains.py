@@ -111,7 +111,7 @@ class SqlChains:
                 f"{chain.sequence} of chain {chain.id} up to {chain.last_end}."
             )
         files = sorted(set(file_ids))
-        built = {"files": files, "starting": chain.head_key is None, "unanswered_puts": 0}
+        built = {"place": chain.place, "files": files, "starting": chain.head_key is None, "unanswered_puts": 0}
         try:
             with self._transactions.writing() as connection:
                 use_stamp(connection, chain.place, digest.end)

@@ -264,6 +264,7 @@ digest = Table(
     Column("trail_arn", Name, nullable=False),
     Column("kms_key_id", Name),
     Column("published_at", BigInteger),
+    Column("place", Name),  # where it lies: the chain may have moved since; NULL: an older release built it
     Column("starting", Boolean),  # whether it links to no digest before it; NULL: an older release built it
     Column("files", Json),  # ids of the files that it names, for the withdrawal; forgotten once published
     Column("unanswered_puts", Integer, nullable=False, server_default="1"),  # an older release counts none

@@ -25,7 +25,7 @@ from sqlalchemy import (
 from opentrail_backends.state import tables
 from opentrail_backends.state.clock import StoreClock
 from opentrail_backends.state.engine import in_chunks
-from opentrail_backends.state.places import HeadMoved, use_stamp
+from opentrail_backends.state.places import HeadMoved, locked_places, use_stamp
 from opentrail_backends.state.port import BuiltDigest, DigestFailure, StateError
 
 _chain = tables.chain
@@ -129,20 +129,44 @@ def mark_published(
 def replace_waiting(connection: Connection, waiting: Sequence[BuiltDigest], restamped: Sequence[BuiltDigest]) -> None:
     """The chain's waiting digests get later stamps. Raises HeadMoved if they are not what the chain has."""
     head, new_head = waiting[-1], restamped[-1]
+    _use_stamps(
+        connection, _places_of(connection, waiting), restamped
+    )  # before the chain: everybody locks in this order
     this_head = and_(
         _chain.c.id == head.chain_id, _chain.c.sequence == head.sequence, _chain.c.head_signature == head.signature
     )
-    place = connection.execute(select(_chain.c.place).where(this_head)).scalar_one_or_none()
-    if place is None:
-        raise HeadMoved
-    use_stamp(connection, place, new_head.end)  # before the chain's row: everybody locks in this order
     moved = connection.execute(
-        update(_chain).where(this_head, _chain.c.place == place).values(last_end=new_head.end, **head_of(new_head))
+        update(_chain).where(this_head).values(last_end=new_head.end, **head_of(new_head))
     ).rowcount
     if moved != 1:
         raise HeadMoved
     for old, new in zip(waiting, restamped, strict=True):
         _replace_digest(connection, old, new)
+
+
+def _places_of(connection: Connection, waiting: Sequence[BuiltDigest]) -> list[str]:
+    """Where each of them lies: not where the chain's next one will, if the trail has moved."""
+    first, last = waiting[0], waiting[-1]
+    query = (
+        select(func.coalesce(_digest.c.place, _chain.c.place))
+        .join(_chain, _chain.c.id == _digest.c.chain_id)
+        .where(_digest.c.chain_id == first.chain_id, _digest.c.sequence.between(first.sequence, last.sequence))
+        .order_by(_digest.c.sequence)
+    )
+    places = list(connection.execute(query).scalars())
+    if len(places) != len(waiting):
+        raise HeadMoved
+    return places
+
+
+def _use_stamps(connection: Connection, places: Sequence[str], restamped: Sequence[BuiltDigest]) -> None:
+    """In each place above all stamps that were used there: another chain may have used one between theirs."""
+    stamps = locked_places(connection, set(places))
+    for place, last_stamp in stamps.items():
+        ends = [digest.end for digest, of in zip(restamped, places, strict=True) if of == place]
+        if min(ends) <= last_stamp:
+            raise HeadMoved
+        use_stamp(connection, place, max(ends))
 
 
 def head_of(digest: BuiltDigest) -> dict[str, str]:

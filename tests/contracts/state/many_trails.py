@@ -117,7 +117,8 @@ class ManyTrails:
         connection.execute(
             insert(_digest),
             [
-                asdict(built) | {"files": ids, "starting": head.head_key is None, "unanswered_puts": 0}
+                asdict(built)
+                | {"place": head.place, "files": ids, "starting": head.head_key is None, "unanswered_puts": 0}
                 for head, built, ids, _ in rows
             ],
         )

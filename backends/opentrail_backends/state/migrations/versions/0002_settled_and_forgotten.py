@@ -78,6 +78,7 @@ def _files() -> None:
 
 def _digests() -> None:
     for column in (
+        _name("place", nullable=True),
         sa.Column("starting", sa.Boolean()),
         sa.Column("files", sa.Text()),
         _small("unanswered_puts", server_default="1"),
