@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import random
 import threading
@@ -52,6 +51,8 @@ class PutOutcome(NamedTuple):
 
     result: PutResult
     parking: Parking | None = None
+    has_copy: bool = False
+    """Whether a file that lies in its bucket may have left a copy in the spool, too."""
 
 
 class KeyTaken(ObjectStoreError):
@@ -118,8 +119,8 @@ class Put:
         self._lock = threading.Lock()
         self._is_parking = False
         """Whether a thread parks the file, or has parked it."""
-        self._has_copy = redone
-        """Whether a copy may lie in the spool: this owner's, or an earlier one's that died before step 5."""
+        self._has_copy = False
+        """Whether a copy may lie in the spool. A put removes none: the file's next owner may need it."""
         self._result: PutResult | None = None
         """What became of it: DONE or PARKED, whichever was first."""
 
@@ -177,8 +178,7 @@ class Put:
             self._spool_failed = True
             return self._next_delay()
         if not self._becomes(PutResult.PARKED):  # a try that seemed to have no answer was taken meanwhile
-            self._remove_copy()
-            return PutOutcome(PutResult.DONE)
+            return PutOutcome(PutResult.DONE, has_copy=True)
         if tools.space is not None:
             tools.space.took(size)
         # In this order: a try says what came of it before it ends.
@@ -208,24 +208,15 @@ class Put:
         finally:
             self._trying_since = None
         tools.health.succeeded(known.bucket, known.trail_arn)
-        if result is PutResult.DONE:
-            if not self._becomes(PutResult.DONE):
-                return _IN_FLIGHT_DELAY  # parked meanwhile: whoever tries the parked file finds it there
-            if self._has_copy and not self._is_parking:
-                self._remove_copy()
-        return PutOutcome(result)
+        if result is PutResult.DONE and not self._becomes(result):
+            return _IN_FLIGHT_DELAY  # parked meanwhile: whoever tries the parked file finds it there
+        return PutOutcome(result, has_copy=self._has_copy)
 
     def _becomes(self, result: PutResult) -> bool:
         """Whether this is what becomes of the file: the first one wins."""
         with self._lock:
             self._result = self._result or result
             return self._result is result
-
-    def _remove_copy(self) -> None:
-        """The file lies in its bucket. A crash before it: a copy too many, which `opentrail fsck` finds."""
-        if self._tools.spool is not None:
-            with contextlib.suppress(ObjectStoreError):
-                self._tools.spool.unpark(self.file)
 
     def _failed(self, error: ObjectStoreError, started_at: float) -> None:
         tools, known = self._tools, self.file.file

@@ -13,6 +13,7 @@ Recovery is the same code: an open intent of the ledger is the plan of the next 
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections import deque
 from collections.abc import Collection, Mapping, Sequence
@@ -25,6 +26,7 @@ from opentrail.events.client_numbers import ClientNumbers
 from opentrail.evidence.log_file import Codec
 from opentrail_backends.event_bus.batches import MalformedBatch, NewerFormat, peek
 from opentrail_backends.event_bus.port import EventBusError, EventReader, Message, Partition
+from opentrail_backends.object_store.port import ObjectStoreError
 from opentrail_backends.state.port import IntendedFile, Intent, Ledger, Parking
 from opentrail_delivery.client_book import ClientBook
 from opentrail_delivery.configuration_feed import ConfigurationFeed
@@ -33,7 +35,7 @@ from opentrail_delivery.file_names import another_key, name_files
 from opentrail_delivery.log_file_put import PutOutcome, PutResult, PutTools
 from opentrail_delivery.preconditions import check_positions, check_topic
 from opentrail_delivery.settings import DeliverySettings
-from opentrail_delivery.spool import LogFilePut
+from opentrail_delivery.spool import LogFilePut, place_of
 from opentrail_delivery.window import Window
 from opentrail_delivery.window_close import (
     BuildTools,
@@ -251,6 +253,8 @@ class PartitionDelivery:
             }
             self._lease = self._tools.ledger.deliver(self._lease, window.intent, parked, window.numbers)
             self._closed.popleft()
+            if window.is_redone or any(outcome.has_copy for outcome in outcomes):
+                self._remove_copies(window, parked)
             self._metrics.files.inc(len(window.intent.files) - len(parked))
             self._metrics.events.inc(sum(file.events for file in window.intent.files))
             hint = f"{self._lease.token}:{window.intent.number}"
@@ -259,6 +263,19 @@ class PartitionDelivery:
         if not self._closed:
             self._book.rest()
         return finished
+
+    def _remove_copies(self, window: _ClosedWindow, parked: Mapping[str, Parking]) -> None:
+        """Of files that were put after all, by an earlier owner perhaps, which died before step 5.
+
+        Only here: who delivered the window knows that nobody needs them. A crash before it: `fsck` finds them.
+        """
+        spool, place = self._tools.puts.spool, (*self.partition, window.intent.number)
+        needed = {place_of(put) for put in window.puts if put.file.object_key in parked}
+        if spool is not None:
+            with contextlib.suppress(ObjectStoreError):
+                for held in spool.held_files():
+                    if (held.region, held.partition, held.intent) == place and held not in needed:
+                        spool.forget_copy(held)
 
     @property
     def is_idle(self) -> bool:

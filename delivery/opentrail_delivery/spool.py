@@ -140,7 +140,7 @@ class Spool:
     def park(self, file: LogFilePut) -> int:
         """Keeps a log file with all that its ledger row says; returns the bytes that the copy takes."""
         body = _copy_of(file)
-        self._put(_place_of(file).key, body, {})
+        self._put(place_of(file).key, body, {})
         return len(body)
 
     def parked(self, file: ParkedFile) -> LogFilePut:
@@ -169,10 +169,6 @@ class Spool:
     def forget(self, file: ParkedFile) -> None:
         """Removes the copy of a file that is delivered now. A crash before it: a copy too many, which fsck finds."""
         self.forget_copy(_held(file))
-
-    def unpark(self, file: LogFilePut) -> None:
-        """Removes the copy of a file that was put after all, if there is one."""
-        self.forget_copy(_place_of(file))
 
     def forget_copy(self, held: HeldFile) -> None:
         """Removes a copy that nothing needs."""
@@ -216,7 +212,8 @@ def _head_of(file: LogFilePut) -> bytes:
     return json.dumps(asdict(file.file)).encode() + b"\n"
 
 
-def _place_of(file: LogFilePut) -> HeldFile:
+def place_of(file: LogFilePut) -> HeldFile:
+    """Where a file's copy lies if it is parked."""
     known = file.file
     place = (known.incarnation, file.region, file.partition, file.intent)
     return HeldFile(*place, known.account_id, known.part, known.sha256)

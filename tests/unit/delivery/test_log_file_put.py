@@ -137,7 +137,7 @@ def test_while_the_spool_fails_bucket_and_spool_are_tried_in_turn(puts):
     puts.store.script("i-1/*", Refuse(), times=12)
     puts.store.script("parked/*", LoseAnswer(kept=False), times=None)
     outcome, _ = puts.run(Put(log_file(), puts.tools, redone=False), limit=2_000)
-    assert outcome == PutOutcome(PutResult.DONE)
+    assert outcome == PutOutcome(PutResult.DONE, has_copy=True), "the last try of the spool may have been kept"
     assert puts.tries(SPOOL) > 3
 
 

@@ -73,7 +73,7 @@ def test_a_file_that_is_parked_while_its_put_succeeds_is_parked_only(puts):
     assert len(puts.held()) == 1
 
 
-def test_a_put_that_succeeds_while_its_file_is_being_parked_leaves_no_copy(puts):
+def test_a_put_that_succeeds_while_its_file_is_being_parked_tells_of_the_copy(puts):
     in_the_put, in_the_spool, put_is_done = threading.Event(), threading.Event(), threading.Event()
 
     def while_it_is_put():
@@ -99,12 +99,13 @@ def test_a_put_that_succeeds_while_its_file_is_being_parked_leaves_no_copy(puts)
     outcomes.append(put.attempt())
     thread.join()
     assert [outcome.result for outcome in outcomes] == [PutResult.DONE, PutResult.DONE]
-    assert puts.held() == []
+    assert all(outcome.has_copy for outcome in outcomes)
 
 
-def test_a_redone_file_that_its_bucket_takes_leaves_no_copy_of_the_owner_that_died(puts):
+def test_a_put_removes_no_copy(puts):
+    """It may be an owner's that has lost the partition: the next one may have parked the file meanwhile."""
     file = log_file()
     puts.spool.park(file)
     outcome, _ = puts.run(Put(file, puts.tools, redone=True))
     assert outcome.result is PutResult.DONE
-    assert puts.held() == []
+    assert len(puts.held()) == 1

@@ -7,7 +7,7 @@ import pytest
 from opentrail_backends.event_bus.port import CommittedPosition, EventBusError, Message
 from opentrail_backends.state.port import StateError
 from opentrail_delivery import partition_share
-from opentrail_delivery.spool import Spool
+from opentrail_delivery.spool import LogFilePut, Spool
 from tests.unit.delivery.delivery_fakes import HERE, THERE
 from tests.unit.delivery.share_world import EACH_BY_ITSELF, events, world
 
@@ -152,3 +152,27 @@ def test_what_cannot_be_delivered_is_kept_only_once_the_intent_says_so():
     running.share.close_all()
     assert running.ledger.written == [(HERE, 0, 2)]
     assert [info.key for info in running.store.list(SPOOL)] == [f"poison/{HERE.region}/id-{HERE.region}/0/1"]
+
+
+def test_who_delivers_a_redone_window_removes_the_copies_that_its_dead_owner_left():
+    running = world(here=2)
+    running.store.create_bucket(SPOOL)
+    running.start(**EACH_BY_ITSELF)
+    spool = Spool(running.store, SPOOL)
+    object.__setattr__(running.share._tools.puts, "spool", spool)
+    running.putter.held_regions.add(HERE.region)
+    running.run(4)
+    ((first, second),) = running.ledger.intents.values()
+    for intent in (first, second):
+        (file,) = intent.files
+        spool.park(LogFilePut(*HERE, intent.number, file, b"copy"))
+    running.share.revoked([HERE])
+    running.putter.release()
+    running.ledger.fail("deliver", StateError("away"), kept=False)
+    running.reader.assign(running.share, HERE)
+    running.run(1)
+    assert running.ledger.delivered == []
+    assert len(list(spool.held_files())) == 2, "not before the window is delivered"
+    running.run(6)
+    assert running.ledger.delivered == [(HERE, 0), (HERE, 1)]
+    assert list(spool.held_files()) == []
