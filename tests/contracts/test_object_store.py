@@ -116,23 +116,10 @@ def test_any_clean_key_is_kept_under_exactly_its_name(
         store.put(bucket, key, b"body", options())
 
 
-@pytest.mark.parametrize(
-    "key",
-    [
-        "",
-        "/",
-        "/absolute",
-        "folder/",
-        "a//b",
-        "..",
-        "../outside",
-        "a/../../outside",
-        "a/./b",
-        "nul\0",
-        "line\nfeed",
-        "\ud800",
-    ],
-)
+UNCLEAN = ["", "/", "/absolute", "folder/", "a//b", "..", "../outside", "a/../../outside", "a/./b"]
+
+
+@pytest.mark.parametrize("key", [*UNCLEAN, "nul\0", "line\nfeed", "\ud800"])
 def test_a_key_that_some_store_could_not_keep_is_refused_by_all(
     store: ObjectStore, bucket: str, options: Options, key: str
 ) -> None:
