@@ -169,7 +169,7 @@ class _Turn:
         return _NotPut(error_code(error), is_answered=is_answered, error=error)
 
     def _restamp(self, digest: BuiltDigest) -> None:
-        """Something foreign lies in our place: it is reported and left alone, ours gets a stamp one second later."""
+        """Something foreign lies in our place: it is reported and left alone, ours gets a later stamp."""
         place = f"s3://{digest.bucket}/{digest.object_key}"
         _log.error("something that we did not write lies at a digest's place: keep it and look into it", place=place)
         self._tools.metrics.foreign_objects.inc()

@@ -1,7 +1,8 @@
-"""A digest whose place is taken by something foreign gets a stamp one second later, and what follows it new links.
+"""A digest whose place is taken by something foreign gets a later stamp, and what follows it new links.
 
 The stamp is in the digest's key. Digests that were built on it and are not put yet name its key, hash and signature,
-so they are signed anew too, each a second later; nothing that lies in the bucket changes.
+so they are signed anew too; nothing that lies in the bucket changes. The new stamps lie above all that were used in the
+place, a second apart: between the old ones another chain may have its own. One that waits alone moves by a second.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from opentrail.evidence.digest import Digest, PreviousDigest, parse_digest, string_to_sign
-from opentrail.evidence.digest_chain import link, rising_end
+from opentrail.evidence.digest_chain import link
 from opentrail.evidence.object_keys import DigestKey, parse_key
 from opentrail.evidence.times import format_time
 from opentrail_backends.state.port import BuiltDigest
@@ -19,19 +20,21 @@ from opentrail_delivery.key_ring import KeyRing
 
 
 def restamped(digests: Sequence[BuiltDigest], key_ring: KeyRing, above: int = 0) -> list[BuiltDigest]:
-    """The waiting digests of a chain, in order, each with a stamp one second later, or the next ones above `above`.
+    """The waiting digests of a chain, in order, with the next stamps above the newest of them, and above `above`.
 
     Raises StateError, KeyManagementError.
     """
+    above = max(above, digests[-1].end)
     made: list[BuiltDigest] = []
     for digest in digests:
         content = parse_digest(digest.body)
         previous = content.previous
-        start, end = content.start, rising_end(digest.end + 1, above)
+        start = content.start
         if made:
             before = made[-1]
             previous = link(before.body, before.signature, before.bucket, before.object_key)
-            start, end = before.end, rising_end(end, before.end)
+            start = before.end
+        end = above + 1 + len(made)
         made.append(_signed(digest, content, previous, start, end, key_ring))
     return made
 

@@ -32,6 +32,20 @@ def test_a_final_digest_waits_until_delivery_has_passed_the_trails_end(world):
     assert starts(world) == 1
 
 
+def test_a_last_digest_names_what_is_delivered_in_its_second(world):
+    trail, process = world.add_trail(), world.process()
+    world.deliver(trail)
+    process.run(HOUR)
+    world.delete_trail(trail)
+    world.clock.move(1)
+    world.deliver(trail)
+    process.turn()
+    process.run_until(lambda: world.ended(trail))
+    process.run(HOUR)
+    world.assert_walked(trail)
+    assert starts(world) == 1
+
+
 def test_a_final_digest_after_a_restart_asks_for_the_end_of_the_bus_anew(world):
     trail, process = world.add_trail(), world.process()
     world.deliver(trail)

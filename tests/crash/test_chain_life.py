@@ -152,12 +152,14 @@ def test_a_trail_that_moves_keeps_its_chain(world, change):
         world.assert_walked(moved)
 
 
-def test_a_trail_that_is_stopped_moved_and_started_at_once(world):
+@pytest.mark.parametrize("unseen", [0, 1.5 * HOUR])
+def test_a_trail_that_is_stopped_moved_and_started_at_once(world, unseen):
     trail, process = world.add_trail(), world.process()
     world.deliver(trail)
     process.run(1.5 * HOUR)
     world.publish()
     moved = world.start(world.put_trail(world.stop(trail), s3_bucket_name="second-bucket"))
+    world.clock.move(unseen)
     process.run(2 * HOUR)
     world.deliver(trail)
     world.deliver(moved)

@@ -1,4 +1,4 @@
-"""Something foreign at a digest's place: it is reported and left alone, and the chain goes on one second later."""
+"""Something foreign at a digest's place: it is reported and left alone, and the chain goes on with later stamps."""
 
 import gzip
 
@@ -10,6 +10,7 @@ from opentrail_backends.key_management import open_key_management
 from opentrail_backends.object_store.in_memory import InMemoryObjectStore, Refuse
 from opentrail_backends.object_store.port import PutOptions
 from opentrail_backends.state import open_state_store
+from opentrail_delivery.settings import DeliverySettings
 from tests.crash.world import REGION, World, assert_chains_unforked
 
 BUCKET = "evidence"
@@ -21,7 +22,9 @@ def world(tmp_path):
     state.migrate()
     bus = open_event_bus(f"embedded:///{tmp_path}/bus.db")
     bus.ensure_topic(REGION, 1)
-    yield World(bus, InMemoryObjectStore([BUCKET]), state, open_key_management(f"file://{tmp_path}/keys"), BUCKET)
+    keys = open_key_management(f"file://{tmp_path}/keys")
+    settings = DeliverySettings(window_seconds=0, digest_seconds=1, put_threads=4, parked_retry_seconds=0.5)
+    yield World(bus, InMemoryObjectStore([BUCKET]), state, keys, BUCKET, settings=settings)
     bus.close()
     state.close()
 
@@ -53,7 +56,6 @@ def test_waiting_digests_get_later_stamps_and_new_links(world, waiting):
     assert_chains_unforked(evidence)
     stamps = sorted(key.end_seconds for key, _ in evidence.digests.values())
     assert taken.end not in stamps
-    assert taken.end + 1 in stamps
     assert len(stamps) >= len(before) + 1
     (chain,) = world.state.chains.all_chains()
     assert chain.sequence == len(stamps), "no digest was left out or doubled"
