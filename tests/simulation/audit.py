@@ -49,6 +49,7 @@ class Audit:
             case "appended":
                 self.lines.appended(*values)
             case "restamped":
+                self.lines.irregular.add(values[0].id)
                 for digest in values[1]:
                     self.lines.put(digest)
             case "begun" | "moved":

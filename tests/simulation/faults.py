@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from opentrail_backends.key_management.port import KeyManagementError
+from opentrail_backends.object_store.in_memory import InMemoryObjectStore
 from opentrail_backends.object_store.port import (
     ObjectStoreError,
     PutOptions,
@@ -15,7 +16,6 @@ from opentrail_backends.object_store.port import (
     StoreThrottled,
 )
 from opentrail_backends.object_store.port import OutcomeUnknown as PutUnknown
-from opentrail_backends.object_store.in_memory import InMemoryObjectStore
 from opentrail_backends.state.port import OutcomeUnknown, StateError
 from tests.simulation.scheduler import Process, Scheduler
 
@@ -198,6 +198,7 @@ class StoreOfProcess:
 
     def delete(self, bucket: str, key: str) -> None:
         self._ask(bucket)
+        self._faults.scheduler.tell(f"delete {bucket}/{key}")
         self._store.delete(bucket, key)
         self._faults.scheduler.pause()
 

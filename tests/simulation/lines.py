@@ -26,8 +26,8 @@ class Lines:
     defects: list[str] = field(default_factory=list)
     chain_of: dict[Place, str] = field(default_factory=dict)
     irregular: set[str] = field(default_factory=set)
-    """Chains that moved, that began again after their end, or that were made for files that were there already: others
-    may run in their place meanwhile."""
+    """Chains that moved, that got other stamps, that began again after their end, or that were made for files that were
+    there already: others may run in their place meanwhile."""
 
     def appended(self, chain: Any, digest: Any) -> None:
         content = parse_digest(digest.body)
@@ -67,7 +67,7 @@ def _restarts(world: World) -> Iterator[str]:
     for account, named in world.audit.lines.again:
         late = [place for place in named if place in world.audit.parked]
         if named and len(late) < len(named) and account not in world.operator.came_back:
-            yield f"the last digest of a chain of {account} was built before all was delivered: {named[0]} came after it"
+            yield f"the last digest of a chain of {account} was built too early: {named[0]} came after it"
 
 
 def _passed_by(buckets: Buckets, lines: Lines) -> Iterator[str]:
@@ -75,7 +75,9 @@ def _passed_by(buckets: Buckets, lines: Lines) -> Iterator[str]:
     by_line: dict[tuple[str, str, str, str, str], list[Place]] = {}
     for place, found in buckets.digests.items():
         folder = place[1].partition(DIGEST_FOLDER)[0]
-        by_line.setdefault((place[0], folder, found.key.region, found.key.trail_name, found.key.account_id), []).append(place)
+        by_line.setdefault((place[0], folder, found.key.region, found.key.trail_name, found.key.account_id), []).append(
+            place
+        )
     seen: set[Place] = set()
     for places in by_line.values():
         places.sort(key=lambda place: buckets.digests[place].digest.end)

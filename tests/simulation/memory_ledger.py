@@ -82,7 +82,8 @@ class MemoryLedger(MemoryParkedFiles):
         before = intents.get(lease.last_intent)
         expected = row.next_offset if before is None or before.closed else before.intent.end_offset
         if intent.first_offset != expected:
-            raise StateError(f"Intent {intent.number} begins at {intent.first_offset} instead of {expected}.")
+            place = f"begins at offset {intent.first_offset} instead of {expected}"
+            raise StateError(f"Intent {intent.number} {place}: nothing was written.")
         row.last_intent = intent.number
         intents[intent.number] = IntentRow(replace(intent, body=dict(intent.body), files=()))
         for file in intent.files:
@@ -128,7 +129,7 @@ class MemoryLedger(MemoryParkedFiles):
             raise LedgerLost(f"Intent {intent.number} is not the next to be delivered.")
         files = self.files_of(lease.region, lease.partition, intent.number)
         if missing := set(parked) - {file.file.object_key for file in files}:
-            raise StateError(f"Intent {intent.number} has no file {min(missing)}.")
+            raise StateError(f"Intent {intent.number} has no file {min(missing)}: nothing was delivered.")
         now = self.clock.record(self.tables)
         for file in files:
             if file.file.object_key in parked:
@@ -162,10 +163,7 @@ class MemoryLedger(MemoryParkedFiles):
         intents = self.tables.intents.get((lease.region, lease.partition), {})
         still_open = [number for number, known in sorted(intents.items()) if not known.closed]
         files = [file for number in still_open for file in self.files_of(lease.region, lease.partition, number)]
-        sets = (set(settlement.delivered), set(settlement.parked), set(settlement.lost))
-        for file in files:
-            if sum(file.file.object_key in keys for keys in sets) != 1:
-                raise StateError(f"File {file.file.object_key} is in none of the settlement's sets, or in two.")
+        _refuse_incomplete({file.file.object_key for file in files}, settlement)
         now = self.clock.record(self.tables)
         for file in files:
             key = file.file.object_key
@@ -212,10 +210,11 @@ class MemoryLedger(MemoryParkedFiles):
         now = self.clock.record(self.tables)
         workers = self.tables.workers
         workers[worker_id] = Worker(dict(formats), now)
-        alive = [worker for worker in workers.values() if now - worker.seen_at <= _SEEN_MS]
+        alive = [worker for worker in workers.values() if now - worker.seen_at < _SEEN_MS]
         for kind in formats:
             newest = _known_to_all(alive, kind)
-            self.tables.formats[kind] = max(self.tables.formats.get(kind, 0), newest)
+            if newest > self.tables.formats.get(kind, 0):
+                self.tables.formats[kind] = newest
         return dict(self.tables.formats)
 
     def remove_worker(self, worker_id: str) -> None:
@@ -232,6 +231,21 @@ class MemoryLedger(MemoryParkedFiles):
             }
             for (region, number), row in sorted(self.tables.partitions.items())
         ]
+
+
+def _refuse_incomplete(keys: set[str], settlement: Settlement) -> None:
+    sets = (set(settlement.delivered), set(settlement.parked), set(settlement.lost))
+    for key in sorted(keys.union(*sets, settlement.digested)):
+        times = sum(key in named for named in sets)
+        if key not in keys:
+            what = "is no file of an open intent"
+        elif times != 1:
+            what = "is named twice" if times else "is left out"
+        elif key in settlement.digested and key not in sets[0]:
+            what = "is no delivered file of an open intent"
+        else:
+            continue
+        raise StateError(f"The partition cannot be settled, {key} {what}: nothing was changed.")
 
 
 def _known_to_all(workers: Iterable[Worker], kind: str) -> int:

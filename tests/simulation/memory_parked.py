@@ -73,7 +73,7 @@ class MemoryParkedFiles:
     def rename_parked(self, file: ParkedFile, new_key: str) -> None:
         row = self._under_its_name(file)
         if row is None:
-            raise LedgerLost(f"File {file.id} is not parked as {file.object_key} any more.")
+            raise LedgerLost(f"File {file.id} is not parked as s3://{file.bucket}/{file.object_key} any more.")
         old = (row.file.bucket, row.file.object_key)
         row.file = replace(row.file, object_key=new_key)
         self.audit("renamed", row.file, old)

@@ -13,7 +13,6 @@ from opentrail_backends.state.port import (
     NewChange,
     PublicKey,
     RevisionConflict,
-    StateError,
 )
 from tests.simulation.memory_chains import MemoryChains
 from tests.simulation.memory_ledger import MemoryLedger
@@ -166,7 +165,9 @@ class MemoryStateStore:
         forgotten = 0
         for file in list(tables.files.values())[:limit]:
             chain = next((row.chain.id for row in tables.chains.values() if row.identity == file.identity), None)
-            ended_at = file.delivered_at if not file.file.is_digested else published.get((chain or "", file.digest or 0))
+            ended_at = (
+                file.delivered_at if not file.file.is_digested else published.get((chain or "", file.digest or 0))
+            )
             if file.state is FileState.DELIVERED and ended_at is not None and ended_at < before:
                 del tables.files[file.id]
                 forgotten += 1

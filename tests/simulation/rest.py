@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 from opentrail_backends.state.port import FileState
 from tests.simulation.invariants import Violated
+from tests.simulation.virtual_time import BREAKING
 from tests.simulation.world import World
 
 _WITHIN = 400_000
@@ -51,16 +52,9 @@ def heal(world: World) -> None:
         if world.bus.blocked:
             client.gives_up = True
             client.unanswered.clear()
-    if virtual_breaking():
+    if BREAKING:  # only newer workers can read all messages
         for worker in world.living():
             world.kill(worker)
-
-
-def virtual_breaking() -> bool:
-    """Whether some messages can be read by newer workers only: the older ones are replaced then."""
-    from tests.simulation.virtual_time import BREAKING
-
-    return bool(BREAKING)
 
 
 def _run_until(world: World, unrest_of: Callable[[], list[str]]) -> None:
@@ -112,10 +106,11 @@ def unrest(world: World, without: str = "") -> Iterator[str]:
     for (chain_id, sequence), row in tables.digests.items():
         if row.published_at is None and chain_id not in held_up:
             yield f"digest {sequence} of chain {chain_id} waits"
-    for chain in tables.chains.values():
-        if chain.chain.ending and not chain.chain.ended and chain.chain.id not in held_up:
-            if not any(_is_open(world, chain.chain.region, number) for number in range(world.bus.counts[chain.chain.region])):
-                yield f"chain {chain.chain.id} ends"
+    for row in tables.chains.values():
+        chain = row.chain
+        stands = any(_is_open(world, chain.region, number) for number in range(world.bus.counts[chain.region]))
+        if chain.ending and not chain.ended and chain.id not in held_up and not stands:
+            yield f"chain {chain.id} ends"
 
 
 def _unread(world: World) -> Iterator[str]:

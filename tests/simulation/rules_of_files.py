@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -111,7 +112,7 @@ def _never_parked(patch: Patch) -> None:
 # --- parked files -----------------------------------------------------------------------------------
 
 
-@rule("a parked file is re-aimed only if every put to its old place was answered by a refusal", "parked")
+@rule("a parked file is re-aimed only if every put to its old place was answered by a refusal", "re-aimed")
 def _reaimed_too_early(patch: Patch) -> None:
     make = memory_parked._parked_file
     patch.setattr(memory_parked, "_parked_file", lambda row: replace(make(row), is_answered=True))
@@ -126,7 +127,7 @@ def _reaimed_too_early(patch: Patch) -> None:
     patch.setattr(MemoryLedger, "reaim_parked", anyway)
 
 
-@rule("a put of a parked file counts as not answered before it begins", "parked")
+@rule("a put of a parked file counts as not answered before it begins", "re-aimed")
 def _not_counted(patch: Patch) -> None:
     begin = MemoryLedger.begin_parked
 
@@ -139,7 +140,7 @@ def _not_counted(patch: Patch) -> None:
     patch.setattr(MemoryLedger, "begin_parked", uncounted)
 
 
-@rule("a file of a redone window is parked as not answered: an earlier owner's put may be under way", "parked")
+@rule("a file of a redone window is parked as not answered: an earlier owner's put may be under way", "re-aimed")
 def _redone_is_answered(patch: Patch) -> None:
     init = Put.__init__
 
@@ -149,7 +150,7 @@ def _redone_is_answered(patch: Patch) -> None:
     patch.setattr(Put, "__init__", forgetful)
 
 
-@rule("a file that was put without an answer is parked as not answered", "parked")
+@rule("a file that was put without an answer is parked as not answered", "re-aimed")
 def _silence_is_an_answer(patch: Patch) -> None:
     park = Put.park
 
@@ -163,7 +164,7 @@ def _silence_is_an_answer(patch: Patch) -> None:
     patch.setattr(Put, "park", answered)
 
 
-@rule("bucket and key are the fence of a parked file", "parked")
+@rule("bucket and key are the fence of a parked file", "re-aimed")
 def _no_fence_of_parked(patch: Patch) -> None:
     def any_name(self: MemoryLedger, file: Any) -> Any:
         row = self.tables.files.get(file.id)
@@ -172,7 +173,7 @@ def _no_fence_of_parked(patch: Patch) -> None:
     patch.setattr(MemoryLedger, "_under_its_name", any_name)
 
 
-@rule("only what begin_parked gives back is put, and only where it says", "parked")
+@rule("only what begin_parked gives back is put, and only where it says", "re-aimed")
 def _old_place(patch: Patch) -> None:
     begin = MemoryLedger.begin_parked
     read = MemoryLedger.parked_files
@@ -196,10 +197,8 @@ def _forgotten_too_early(patch: Patch) -> None:
     deliver = ParkedFiles._deliver
 
     def forget_first(self: ParkedFiles, file: Any, put: Any) -> bool:
-        try:
+        with suppress(ObjectStoreError):
             self._tools.puts.spool_or_fail().forget(file)
-        except ObjectStoreError:
-            pass
         return deliver(self, file, put)
 
     patch.setattr(ParkedFiles, "_deliver", forget_first)

@@ -21,7 +21,7 @@ from tests.simulation.rules import rule
 Patch = pytest.MonkeyPatch
 
 
-@rule("a ledger write names epoch and token of its owner", "crashes")
+@rule("a ledger write names epoch and token of its owner", "zombies")
 def _no_owner(patch: Patch) -> None:
     def fence(self: MemoryLedger, lease: Any) -> Any:
         row = self.tables.partitions[lease.region, lease.partition]
@@ -211,7 +211,7 @@ def _numbers_too_early(patch: Patch) -> None:
     patch.setattr(partition_delivery, "build_window", early)
 
 
-@rule("the next window goes on from the numbers of the one before it, delivered or not", "crashes")
+@rule("the next window goes on from the numbers of the one before it, delivered or not", "losses")
 def _book_forgets(patch: Patch) -> None:
     patch.setattr(ClientBook, "accept", lambda *_: None)
 
@@ -242,4 +242,5 @@ def _newer_is_poison(patch: Patch) -> None:
         return reading
 
     patch.setattr(window_build, "unpack", as_poison(window_build.unpack))
+    patch.setattr(window_build, "peek", as_poison(window_build.peek))
     patch.setattr(partition_delivery, "peek", as_poison(partition_delivery.peek))

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from typing import Any
 
 from greenlet import GreenletExit, getcurrent, greenlet
+
 from tests.simulation.choices import Choices
 
 START = 1_760_000_000_000

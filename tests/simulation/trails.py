@@ -134,10 +134,11 @@ class History:
     def governing(self, append_time: int, known: int) -> list[int]:
         """Revisions that may govern what the bus took then, when `known` was the newest one, or a later one is."""
         times = [change.effective_at for change in self._changes]
-        allowed = []
-        for newest in range(known, len(times) + 1):
-            allowed.append(max((r for r in range(1, newest + 1) if times[r - 1] <= append_time), default=0))
-        return sorted(set(allowed))
+        in_force = [
+            max((r for r in range(1, newest + 1) if times[r - 1] <= append_time), default=0)
+            for newest in range(known, len(times) + 1)
+        ]
+        return sorted(set(in_force))
 
     def wanting(self, revision: int, account: str, region: str, *, read_only: bool) -> frozenset[str]:
         """Names of the trails that want an event."""

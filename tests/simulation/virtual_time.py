@@ -30,6 +30,7 @@ from opentrail.evidence import signature
 from opentrail.evidence.log_file import Codec
 from opentrail_backends.event_bus.batches import MalformedBatch, unpack
 from opentrail_delivery import client_book, file_names, service, window_build
+from opentrail_delivery.threads import DaemonExecutor
 from tests.simulation import fake_keys
 from tests.simulation.fake_threads import THREADING, ActorExecutor, Now, wait_for
 from tests.simulation.scheduler import Scheduler
@@ -41,7 +42,10 @@ def begin(scheduler: Scheduler, bounds: tuple[int, int]) -> None:
     _Uniques.count = 0
     FAULTS.clear()
     BREAKING.clear()
-    client_book.MAX_CLIENTS, client_book.bounded = bounds[0], partial(bounded, max_clients=bounds[0], max_holes=bounds[1])
+    client_book.MAX_CLIENTS, client_book.bounded = (
+        bounds[0],
+        partial(bounded, max_clients=bounds[0], max_holes=bounds[1]),
+    )
 
 
 def wall_ms() -> int:
@@ -110,12 +114,18 @@ def _gzip(data: bytes, mtime: int = 0) -> bytes:
 
 
 CODEC = Codec(_deflate, zlib.crc32)
+
+
+def _sleep(seconds: float) -> None:
+    Now.scheduler.sleep(seconds)
+
+
 _TIME = SimpleNamespace(
     monotonic=monotonic,
     time=lambda: wall_ms() / 1000,
     time_ns=lambda: wall_ms() * 1_000_000,
     perf_counter=monotonic,
-    sleep=lambda seconds: Now.scheduler.sleep(seconds),
+    sleep=_sleep,
 )
 
 
@@ -137,6 +147,26 @@ def _functions_of(module: Any) -> Iterator[Any]:
             yield from [member for member in vars(value).values() if isinstance(member, FunctionType)]
 
 
+def _replace_defaults(module: Any, put: Callable[[Any, str, Any], None]) -> None:
+    for function in _functions_of(module):
+        defaults, named = function.__defaults__ or (), function.__kwdefaults__ or {}
+        if any(_instead(value) is not value for value in defaults):
+            put(function, "__defaults__", tuple(_instead(value) for value in defaults))
+        if any(_instead(value) is not value for value in named.values()):
+            put(function, "__kwdefaults__", {name: _instead(value) for name, value in named.items()})
+
+
+_REPLACED: dict[str, list[tuple[Any, Any]]] = {
+    "time": [(time, _TIME)],
+    "threading": [(threading, THREADING)],
+    "DaemonExecutor": [(DaemonExecutor, ActorExecutor)],
+    "wait": [(wait, wait_for)],
+    "gzip": [(gzip, SimpleNamespace(compress=_gzip))],
+    "verify": [(signature.verify, fake_keys.verify)],
+}
+"""By the name that a module knows it by: what is replaced, and what is there instead."""
+
+
 @contextmanager
 def replaced() -> Iterator[None]:
     """For as long as this lasts, the modules of delivery and the producer live in the schedule's time."""
@@ -148,28 +178,13 @@ def replaced() -> Iterator[None]:
         undo.append(lambda: setattr(module, name, before))
 
     for module in _modules():
-        if getattr(module, "time", None) is time:
-            put(module, "time", _TIME)
-        if getattr(module, "threading", None) is threading:
-            put(module, "threading", THREADING)
+        for name, instead in _REPLACED.items():
+            for value, substitute in instead:
+                if getattr(module, name, None) is value:
+                    put(module, name, substitute)
         if hasattr(module, "_log"):
             put(module, "_log", _Log())
-        for executor in ("ThreadPoolExecutor", "DaemonExecutor"):
-            if hasattr(module, executor):
-                put(module, executor, ActorExecutor)
-        if getattr(module, "wait", None) is wait:
-            put(module, "wait", wait_for)
-        if getattr(module, "gzip", None) is gzip:
-            put(module, "gzip", SimpleNamespace(compress=_gzip))
-        if getattr(module, "verify", None) is signature.verify:
-            put(module, "verify", fake_keys.verify)
-        for function in _functions_of(module):
-            defaults = function.__defaults__ or ()
-            if any(value in _INSTEAD for value in defaults if callable(value)):
-                put(function, "__defaults__", tuple(_instead(value) for value in defaults))
-            named = function.__kwdefaults__ or {}
-            if any(value in _INSTEAD for value in named.values() if callable(value)):
-                put(function, "__kwdefaults__", {name: _instead(value) for name, value in named.items()})
+        _replace_defaults(module, put)
     put(file_names, "_unique", _unique)
     put(window_build, "unpack", _unpack)
     put(client_book, "bounded", bounded)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 from opentrail.events.client_numbers import MAX_CLIENTS, MAX_HOLES
+from opentrail.trails.configuration import Change, ConfigurationHistory
 from opentrail_backends.event_bus.port import Partition
 from opentrail_backends.object_store.in_memory import InMemoryObjectStore
-from opentrail_backends.state.port import IntendedFile
+from opentrail_backends.state.port import IntendedFile, PublicKey
 from opentrail_delivery.settings import DeliverySettings
 from opentrail_producer.spool_shares import SpoolShares
 from tests.simulation import virtual_time
@@ -50,6 +50,9 @@ class World:
     newer: dict[Partition, int] = field(default_factory=dict)
     """Partitions with a message of a newer format, by its offset: they halt there."""
     restored: bool = False
+    keys_before: list[PublicKey] = field(default_factory=list)
+    """Those that a restored backup may not know."""
+    changes_before: list[Change] = field(default_factory=list)
     clocks_differed: bool = False
     answers_lost: float = 0
     names_of_workers: int = 0
@@ -80,16 +83,11 @@ class World:
     def start_producer(self) -> None:
         shares = SpoolShares(
             lambda: self.state.ledger.spool_usage().by_owner,
-            lambda: self.history_of_configuration().newest,
+            lambda: ConfigurationHistory(self.state.tables.changes).newest,
             self.share_bytes,
         )
         name = f"producer-{len(self.producers)}"
         self.producers.append(Producer.start(name, self.scheduler, self.bus, self.faults, shares))
-
-    def history_of_configuration(self) -> Any:
-        from opentrail.trails.configuration import ConfigurationHistory
-
-        return ConfigurationHistory(self.state.tables.changes)
 
     def start_clients(self) -> None:
         """Two accounts use the same client id; one numbers nothing."""
@@ -159,15 +157,14 @@ class World:
 
     def may_miss(self, taken: Taken) -> bool:
         """Whether events of a message may be in no log file: it was taken away, or lies behind what halts."""
-        newer = self.newer.get(taken.partition)
-        return self.restored or taken.partition in self.unsure or (newer is not None and taken.offset >= newer)
+        return self.restored or taken.partition in {*self.unsure, *self.newer}
 
     def may_be_stray(self, place: Place) -> bool:
         """Whether a log file may lie in its bucket and wait for its digest: its partition stands still."""
         return self.restored or self.audit.partitions[place] in {*self.unsure, *self.newer}
 
     def history(self) -> History:
-        return History(self.state.tables.changes)
+        return History(self.changes_before or self.state.tables.changes)
 
     def describe(self, file: IntendedFile) -> str:
         rows = [row for row in self.state.tables.files.values() if row.file.object_key == file.object_key]
