@@ -48,6 +48,9 @@ def redrive(
     config: ConfigOption = None,
     data_directory: DataDirectoryOption = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="only say what would be done")] = False,
+    as_now: Annotated[
+        bool, typer.Option("--as-now", help="send what is older than 35 days to the trails that want it today")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Send poison and dead letters in again and try expired parked files again. Exit code 1 if any message is left."""
@@ -55,7 +58,7 @@ def redrive(
     from opentrail_delivery.redrive import Kept  # noqa: PLC0415
 
     with local_parts(opened_settings(config, data_directory=data_directory)) as parts:
-        result = run_redrive(parts, [Kept(kind) for kind in kinds or ()], dry_run=dry_run)
+        result = run_redrive(parts, [Kept(kind) for kind in kinds or ()], dry_run=dry_run, as_now=as_now)
     if as_json:
         print_json(result)
     else:

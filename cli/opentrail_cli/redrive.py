@@ -14,16 +14,16 @@ from opentrail_cli.services import SPOOL_BUCKET
 from opentrail_delivery.redrive import Kept, Outcome, Redrive, Redriven, RedriveRefused, RedriveTools
 from opentrail_delivery.spool import Spool
 
-_LEFT = {Outcome.UNREADABLE, Outcome.FAILED}
+_LEFT = {Outcome.UNREADABLE, Outcome.FAILED, Outcome.TOO_OLD}
 
 
-def run_redrive(parts: Parts, kinds: Collection[Kept], *, dry_run: bool) -> dict[str, Any]:
+def run_redrive(parts: Parts, kinds: Collection[Kept], *, dry_run: bool, as_now: bool = False) -> dict[str, Any]:
     """Redrives these kinds (none: all) and returns what became of them. Raises CommandFailed and backend errors."""
     parts.spool_store.create_bucket(SPOOL_BUCKET)
     tools = RedriveTools(
         event_bus=parts.event_bus, ledger=parts.state.ledger, spool=Spool(parts.spool_store, SPOOL_BUCKET)
     )
-    redrive = Redrive(tools, dry_run=dry_run)
+    redrive = Redrive(tools, dry_run=dry_run, as_now=as_now)
     wanted = set(kinds) or set(Kept)
     counts: dict[Kept, Counter[str]] = {kept: Counter() for kept in wanted - {Kept.PARKED}}
     left = []
@@ -50,7 +50,7 @@ def print_redrive(result: dict[str, Any], console: Console) -> None:
             console.print(
                 f"{what} messages: {counts.get('sent', 0)} {would}sent again ({counts.get('events', 0)} events), "
                 f"{counts.get('dropped', 0)} {would}dropped, "
-                f"{counts.get('unreadable', 0) + counts.get('failed', 0)} left; "
+                f"{sum(counts.get(outcome.value, 0) for outcome in _LEFT)} left; "
                 f"{counts.get('repeats', 0)} events had been delivered before"
             )
     parked = result.get(Kept.PARKED.value)

@@ -25,11 +25,18 @@ from opentrail_backends.event_bus.batches import MalformedBatch, NewerFormat, pa
 from opentrail_backends.event_bus.port import EventBus, EventBusError, EventPublisher, Partition
 from opentrail_backends.state.port import Ledger
 from opentrail_delivery.intent_body import FORMAT_VERSION as INTENT_FORMAT
+from opentrail_delivery.settings import DeliverySettings
 from opentrail_delivery.spool import HeldMessage, Spool
 
 _BATCH_FORMAT = 2
 """The format of messages that say when they were accepted first."""
 _PUBLISH_SECONDS = 60.0
+_KEPT_MS = int(DeliverySettings().kept_seconds * 1000)
+"""The state store keeps the configuration of all times that are not longer ago."""
+_TOO_OLD = (
+    "the bus took it more than 35 days ago, and which trails wanted it then is not known any more: --as-now sends it "
+    "to those that want it today"
+)
 
 
 class RedriveRefused(Exception):
@@ -55,6 +62,8 @@ class Outcome(StrEnum):
     """Left in the spool: this release cannot read it either."""
     FAILED = "failed"
     """Left in the spool: the bus did not take it. Try again."""
+    TOO_OLD = "too-old"
+    """Left in the spool: the configuration of its time is forgotten (`as_now`: that of today governs it)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +92,11 @@ class RedriveTools:
 class Redrive:
     """One run. For one thread; a second run at the same time sends some messages twice, which delivery drops."""
 
-    def __init__(self, tools: RedriveTools, *, dry_run: bool = False) -> None:
+    def __init__(self, tools: RedriveTools, *, dry_run: bool = False, as_now: bool = False) -> None:
+        """`as_now`: what is older than any configuration that is kept goes to the trails that want it today."""
         self._tools = tools
         self._dry_run = dry_run
+        self._as_now = as_now
 
     def run(self, kinds: Collection[Kept]) -> Iterator[Redriven]:
         """Sends poison and dead letters in again, one message at a time.
@@ -143,10 +154,15 @@ class Redrive:
             new, repeats = self._to_send(kept, held, message.value, unknown)
         except (MalformedBatch, NewerFormat) as error:
             return Redriven(kept, held.key, Outcome.UNREADABLE, reason=str(error))
+        accepted_at = peek(message.value).accepted_at or message.append_time
+        if new is not None and self._tools.ledger.now() - accepted_at > _KEPT_MS:
+            if not self._as_now:
+                return Redriven(kept, held.key, Outcome.TOO_OLD, reason=_TOO_OLD)
+            accepted_at = 0
         if publisher is not None:
             if new is not None:
                 try:
-                    self._publish(publisher, new, peek(message.value).accepted_at or message.append_time)
+                    self._publish(publisher, new, accepted_at)
                 except EventBusError as error:
                     return Redriven(kept, held.key, Outcome.FAILED, reason=str(error))
             # A crash here: the message is sent again, and delivery drops its events as repeats.

@@ -13,6 +13,7 @@ from opentrail_backends.event_bus.port import Partition
 from opentrail_backends.object_store.in_memory import Refuse
 from opentrail_backends.state import tables
 from opentrail_delivery import client_book, window_build
+from opentrail_delivery import redrive as redriving
 from opentrail_delivery.redrive import Kept, Outcome, Redrive, RedriveRefused, RedriveTools
 from opentrail_delivery.spool import Spool
 from tests.crash.faults import Effect, Faulty, Step, Then
@@ -62,9 +63,9 @@ def work_until(world, done):
     worker.close()
 
 
-def redrive(world, *kinds, dry_run=False, spool=None):
+def redrive(world, *kinds, spool=None, **options):
     tools = RedriveTools(event_bus=world.bus, ledger=world.state.ledger, spool=spool or world.spool)
-    return list(Redrive(tools, dry_run=dry_run).run(kinds or list(Kept)))
+    return list(Redrive(tools, **options).run(kinds or list(Kept)))
 
 
 def finish(world, trail, expected):
@@ -165,6 +166,23 @@ def read_all(world):
     messages = list(keep.read(Partition(REGION, 0), 0, end_of_log(world)))
     keep.close()
     return messages
+
+
+def test_what_is_older_than_the_configurations_that_are_kept_is_left_until_an_operator_says_so(
+    world, trail, broken_reader, monkeypatch
+):
+    ids = world.publish(3)
+    work_until(world, lambda: len(held(world)) == 1)
+    broken_reader()
+    monkeypatch.setattr(redriving, "_KEPT_MS", -1)
+    (one,) = redrive(world)
+    assert one.outcome is Outcome.TOO_OLD
+    assert "--as-now" in one.reason
+    assert len(held(world)) == 1
+    assert end_of_log(world) == 1
+    (one,) = redrive(world, as_now=True)
+    assert (one.outcome, one.events) == (Outcome.SENT, 3)
+    finish(world, trail, ids)
 
 
 def test_it_refuses_while_workers_of_an_older_release_run(world, trail, broken_reader):
