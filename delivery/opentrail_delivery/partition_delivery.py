@@ -13,10 +13,9 @@ Recovery is the same code: an open intent of the ledger is the plan of the next 
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections import deque
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from functools import partial
@@ -26,7 +25,6 @@ from opentrail.events.client_numbers import ClientNumbers
 from opentrail.evidence.log_file import Codec
 from opentrail_backends.event_bus.batches import MalformedBatch, NewerFormat, peek
 from opentrail_backends.event_bus.port import EventBusError, EventReader, Message, Partition
-from opentrail_backends.object_store.port import ObjectStoreError
 from opentrail_backends.state.port import IntendedFile, Intent, Ledger, Parking
 from opentrail_delivery.client_book import ClientBook
 from opentrail_delivery.configuration_feed import ConfigurationFeed
@@ -71,6 +69,10 @@ class _ClosedWindow:
     numbers: Mapping[tuple[str, bytes], ClientNumbers | None]
 
 
+def _at_once(work: Callable[[], object]) -> None:
+    work()
+
+
 @dataclass(frozen=True, slots=True)
 class DeliveryTools:
     """The ports and values that all partitions of a process share."""
@@ -82,6 +84,8 @@ class DeliveryTools:
     putter: Putter
     puts: PutTools
     settings: DeliverySettings
+    later: Callable[[Callable[[], object]], object] = _at_once
+    """Runs what no window waits for."""
 
 
 class PartitionDelivery:
@@ -269,13 +273,10 @@ class PartitionDelivery:
 
         Only here: who delivered the window knows that nobody needs them. A crash before it: `fsck` finds them.
         """
-        spool, place = self._tools.puts.spool, (*self.partition, window.intent.number)
-        needed = {place_of(put) for put in window.puts if put.file.object_key in parked}
-        if spool is not None:
-            with contextlib.suppress(ObjectStoreError):
-                for held in spool.held_files():
-                    if (held.region, held.partition, held.intent) == place and held not in needed:
-                        spool.forget_copy(held)
+        spool = self._tools.puts.spool
+        places = [place_of(put) for put in window.puts if put.file.object_key not in parked]
+        if spool is not None and places:
+            self._tools.later(partial(spool.forget_copies, places))
 
     @property
     def is_idle(self) -> bool:

@@ -93,6 +93,7 @@ class DeliveryService:
         self._putter = PutSchedule(self._puts, settings.put_threads, self._limits, silent=settings.silent_seconds)
         self._digest_putter = DaemonExecutor(settings.put_threads, "put-digest")
         self._parked_putter = DaemonExecutor(settings.parked_threads, "put-parked")
+        self._cleaner = DaemonExecutor(1, "spool-cleaner")
         self._maintenance = Maintenance(
             MaintenanceTools(
                 event_bus=ports.event_bus,
@@ -132,6 +133,7 @@ class DeliveryService:
         self._putter.close()
         self._digest_putter.shutdown()
         self._parked_putter.shutdown()
+        self._cleaner.shutdown()
         self._maintenance.stop()
 
     def _left(self) -> float:
@@ -165,6 +167,7 @@ class DeliveryService:
             putter=self._putter,
             puts=self._puts,
             settings=self.settings,
+            later=self._cleaner.submit,
         )
         share = PartitionShare(reader, tools, self._clock)
         try:

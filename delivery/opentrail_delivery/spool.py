@@ -13,16 +13,26 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import NamedTuple
+
+import structlog
 
 from opentrail.events.client_numbers import Ranges
 from opentrail.evidence.log_file import MalformedLogFile, read_log_file
 from opentrail_backends.event_bus.port import Message, Partition
-from opentrail_backends.object_store.port import ObjectAlreadyExists, ObjectStore, ObjectStoreError, PutOptions
+from opentrail_backends.object_store.port import (
+    ObjectAlreadyExists,
+    ObjectInfo,
+    ObjectStore,
+    ObjectStoreError,
+    PutOptions,
+)
 from opentrail_backends.state.port import IntendedFile, ParkedFile
 from opentrail_delivery.client_book import DeadLetter, GivenUpHoles
+
+_log = structlog.get_logger("opentrail.delivery")
 
 _PARKED, _POISON, _DEAD_LETTERS, _GIVEN_UP = "parked", "poison", "dead-letters", "given-up"
 
@@ -161,10 +171,7 @@ class Spool:
 
     def held_files(self) -> Iterator[HeldFile]:
         """All copies of log files, those too whose file was delivered meanwhile."""
-        for info in self._store.list(self._bucket, f"{_PARKED}/"):
-            _, incarnation, region, partition, intent, name = info.key.split("/")
-            account_id, part, sha256 = name.split("-")
-            yield HeldFile(incarnation, region, int(partition), int(intent), account_id, int(part), sha256)
+        return map(_held_at, self._store.list(self._bucket, f"{_PARKED}/"))
 
     def forget(self, file: ParkedFile) -> None:
         """Removes the copy of a file that is delivered now. A crash before it: a copy too many, which fsck finds."""
@@ -173,6 +180,20 @@ class Spool:
     def forget_copy(self, held: HeldFile) -> None:
         """Removes a copy that nothing needs."""
         self._store.delete(self._bucket, held.key)
+
+    def forget_copies(self, helds: Sequence[HeldFile]) -> None:
+        """Removes what there is of these copies, which nothing needs. Raises nothing: what is left, fsck finds."""
+        folders = {held.key.rpartition("/")[0] for held in helds}
+        unneeded = set(helds)
+        try:
+            if next(self._store.list(self._bucket, f"{_PARKED}/"), None) is None:
+                return  # as nearly always: no need to look for each
+            for folder in sorted(folders):
+                for held in map(_held_at, self._store.list(self._bucket, f"{folder}/")):
+                    if held in unneeded:
+                        self.forget_copy(held)
+        except ObjectStoreError as error:
+            _log.warning("copies of delivered files stay in the spool", error=str(error))
 
     # --- helpers ----------------------------------------------------------------------------------
 
@@ -217,6 +238,12 @@ def place_of(file: LogFilePut) -> HeldFile:
     known = file.file
     place = (known.incarnation, file.region, file.partition, file.intent)
     return HeldFile(*place, known.account_id, known.part, known.sha256)
+
+
+def _held_at(info: ObjectInfo) -> HeldFile:
+    _, incarnation, region, partition, intent, name = info.key.split("/")
+    account_id, part, sha256 = name.split("-")
+    return HeldFile(incarnation, region, int(partition), int(intent), account_id, int(part), sha256)
 
 
 def _held(file: ParkedFile) -> HeldFile:

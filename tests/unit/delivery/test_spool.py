@@ -10,7 +10,7 @@ from opentrail_backends.object_store.in_memory import InMemoryObjectStore
 from opentrail_backends.object_store.port import ObjectNotFound, OutcomeUnknown, PutOptions
 from opentrail_backends.state.port import ParkedFile, StateError
 from opentrail_delivery.client_book import DeadLetter, GivenUpHoles
-from opentrail_delivery.spool import DamagedCopy, HeldMessage, Spool, copy_size
+from opentrail_delivery.spool import DamagedCopy, HeldMessage, Spool, copy_size, place_of
 from opentrail_delivery.spool_space import SpoolSpace
 from tests.unit.delivery.putting import Clock, Usage, log_file
 
@@ -89,6 +89,26 @@ def test_a_delivered_files_copy_is_removed(spool, store):
     spool.forget(parked_row(one))
     with pytest.raises(ObjectNotFound):
         spool.parked(parked_row(one))
+
+
+def test_copies_that_nothing_needs_are_removed_and_no_others(spool, store):
+    files = [log_file(1), log_file(2), log_file(3, incarnation="i-2"), replace(log_file(1), intent=2)]
+    spool.forget_copies([place_of(file) for file in files])
+    for file in files:
+        spool.park(file)
+    spool.forget_copies([place_of(files[0]), place_of(files[2]), place_of(log_file(9))])
+    assert set(spool.held_files()) == {place_of(files[1]), place_of(files[3])}
+
+
+def test_copies_that_cannot_be_removed_now_are_left(spool, store, monkeypatch):
+    spool.park(log_file())
+
+    def silent(*_):
+        raise OutcomeUnknown("no answer")
+
+    monkeypatch.setattr(store, "delete", silent)
+    spool.forget_copies([place_of(log_file())])
+    assert len(list(spool.held_files())) == 1
 
 
 @pytest.mark.parametrize("damage", [lambda b: b[:-9], lambda b: b"x" + b, lambda b: b.partition(b"\n")[2]])
