@@ -108,8 +108,8 @@ class Settings(BaseModel):
     """Limit on the compressed log files of one trail that a delivery process puts; what is over waits in the spool."""
     bucket_requests_per_second: Seconds | None = None
     """Limit on the log files that a delivery process puts into one bucket; what is over waits in the spool."""
-    kept_seconds: Annotated[float, Field(ge=DAY)] = 35 * DAY
-    """How long rows of the state store are kept that only tell of the past."""
+    kept_seconds: Annotated[float, Field(ge=35 * DAY)] = 35 * DAY
+    """How long rows of the state store are kept that only tell of the past: not shorter than the bus keeps messages."""
     digest_seconds: Annotated[int, Field(ge=1, le=86_400)] = 3_600
     """How often a chain gets a digest. Shorter than an hour only to try things out."""
     drain_seconds: Seconds = 30.0
