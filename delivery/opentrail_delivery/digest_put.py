@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import structlog
 
 from opentrail.evidence.object_keys import parse_key
-from opentrail_backends.state.port import BuiltDigest, Chain, Chains, DigestFailure, PublicKeys, StateError
+from opentrail_backends.state.port import BuiltDigest, Chains, DigestFailure, PublicKeys, StateError
 from opentrail_delivery.bucket_health import BucketHealth
 from opentrail_delivery.checked_store import CheckedStore
 from opentrail_delivery.digest_lane import LaneResult, LaneTools, put_chains
@@ -35,8 +35,6 @@ _LONG_SECONDS = 5.0
 """A lane with so few chains that takes longer waits for a bucket that does not answer."""
 _ROUND_SECONDS = 0.5
 """A round waits so long for its lanes."""
-_LOOK_SECONDS = 5.0
-"""Whether the chains of refused digests have moved is looked at so often at the most."""
 
 _Chains = list[list[BuiltDigest]]
 """Some chains' waiting digests, each chain's in order."""
@@ -81,8 +79,7 @@ class DigestPublisher:
         self._lanes: dict[Future[LaneResult], _Lane] = {}
         self._halted: set[str] = set()
         self._refused: dict[str, BuiltDigest] = {}
-        """By chain, since the last look at where the chains are now."""
-        self._look_at = clock()
+        """By chain."""
 
     def run_once(self) -> int:
         """One try for each waiting digest; returns how many were published. Raises StateError.
@@ -194,17 +191,14 @@ class DigestPublisher:
 
         A move cuts a digest for the old place first, so there it is put if the bucket takes it at all.
         """
-        if not self._refused or self._clock() < self._look_at:
-            return
-        self._look_at = self._clock() + _LOOK_SECONDS
-        refused, self._refused = self._refused, {}
-        chains = {chain.id: chain for chain in self._tools.chains.all_chains()}
-        for chain_id, digest in refused.items():
-            if chain_id in chains and _has_moved(chains[chain_id], digest):
-                count = self._tools.chains.withdraw(chain_id)
+        while self._refused:
+            _, digest = self._refused.popitem()
+            key = parse_key(digest.object_key)
+            count = self._tools.chains.withdraw(digest.chain_id, (digest.bucket, key.prefix, key.organization_id))
+            if count:
                 _log.warning(
                     "digests withdrawn: their bucket refused them, and the trail has left it",
-                    chain=chain_id,
+                    chain=digest.chain_id,
                     bucket=digest.bucket,
                     digests=count,
                 )
@@ -219,9 +213,3 @@ def _by_bucket(waiting: Sequence[BuiltDigest]) -> dict[str, _Chains]:
     for digests in chains.values():
         by_bucket.setdefault(digests[0].bucket, []).append(digests)
     return by_bucket
-
-
-def _has_moved(chain: Chain, digest: BuiltDigest) -> bool:
-    key = parse_key(digest.object_key)
-    here = (chain.bucket, chain.key_prefix or None, chain.organization_id)
-    return (digest.bucket, key.prefix, key.organization_id) != here

@@ -167,6 +167,19 @@ def test_who_read_a_digest_before_it_was_withdrawn_does_not_put_it(world):
     world.assert_walked(moved)
 
 
+@pytest.mark.parametrize("again", [False, True], ids=["stopped", "stopped and started"])
+def test_a_session_that_is_over_when_its_trail_leaves_a_bucket_that_refuses(world, again):
+    """Its last digest comes at once, and waits behind those that were refused."""
+    process = world.process()
+    moved = refused_then_moved(world, process)
+    trail = world.start(world.stop(moved)) if again else world.stop(moved)
+    process.run_until(lambda: not world.waiting() and world.digests()[-1][2].s3_bucket == NEW, 600, step=10)
+    if again:
+        world.deliver(trail)
+        process.run(2 * HOUR)
+    world.assert_walked(moved)
+
+
 def test_a_throttled_digest_is_not_withdrawn(world):
     process = world.process()
     trail = world.add_trail(bucket=OLD)

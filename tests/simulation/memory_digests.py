@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 
-from opentrail_backends.state.port import BuiltDigest, DigestFailure, StateError
+from opentrail_backends.state.port import BuiltDigest, DigestFailure, StateError, Target
 from tests.simulation.memory_tables import ChainRow, Clock, DigestRow, Tables
 
 
@@ -51,9 +51,9 @@ class MemoryDigests:
         rows = [self.tables.digests[key] for key in digests if key in self.tables.digests]
         return [row for row in rows if row.published_at is None]
 
-    def withdraw(self, chain_id: str) -> int:
+    def withdraw(self, chain_id: str, left: Target | None = None) -> int:
         row = self.tables.chains.get(chain_id)
-        if row is None or row.chain.ended:
+        if row is None or (row.chain.bucket, row.chain.key_prefix or None, row.chain.organization_id) == left:
             return 0
         withdrawn: list[DigestRow] = []
         published = [
@@ -83,6 +83,8 @@ class MemoryDigests:
             head_key=key,
             head_sha256=sha256,
             head_signature=signature,
+            ending=row.chain.ending or row.chain.ended,
+            ended=False,
         )
         self.audit("withdrawn", row.chain, [waiting.digest for waiting in withdrawn])
 

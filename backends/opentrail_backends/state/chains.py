@@ -21,6 +21,7 @@ from opentrail_backends.state.port import (
     DigestFailure,
     Orphans,
     StateError,
+    Target,
 )
 from opentrail_backends.state.withdrawing import withdraw
 
@@ -122,10 +123,10 @@ class SqlChains:
             return False
         return True
 
-    def withdraw(self, chain_id: str) -> int:
+    def withdraw(self, chain_id: str, left: Target | None = None) -> int:
         """Takes back the chain's waiting digests that every put of was answered by a refusal; returns how many."""
         with self._transactions.writing() as connection:
-            return withdraw(connection, chain_id)
+            return withdraw(connection, chain_id, left)
 
     # --- steps 9 and 10 ----------------------------------------------------------------------------
 

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Row, delete, func, select, update
 
 from opentrail_backends.state import tables
 from opentrail_backends.state.engine import in_chunks
+from opentrail_backends.state.port import Target
 
 _chain = tables.chain
 _digest = tables.digest
@@ -26,11 +27,11 @@ _NO_HEAD: dict[str, str | None] = {
 }
 
 
-def withdraw(connection: Connection, chain_id: str) -> int:
+def withdraw(connection: Connection, chain_id: str, left: Target | None) -> int:
     """From the newest digest back to the first that is published or may still appear; returns how many."""
-    running = select(_chain.c.sequence).where(_chain.c.id == chain_id, _chain.c.ended.is_(False)).with_for_update()
-    sequence = connection.execute(running).scalar_one_or_none()
-    if sequence is None:
+    columns = (_chain.c.sequence, _chain.c.ended, _chain.c.bucket, _chain.c.key_prefix, _chain.c.organization_id)
+    chain = connection.execute(select(*columns).where(_chain.c.id == chain_id).with_for_update()).first()
+    if chain is None or (chain.bucket, chain.key_prefix or None, chain.organization_id) == left:
         return 0
     withdrawn = _withdrawable(connection, chain_id)
     if not withdrawn:
@@ -40,10 +41,11 @@ def withdraw(connection: Connection, chain_id: str) -> int:
     connection.execute(delete(_digest).where(_digest.c.chain_id == chain_id, _digest.c.sequence >= first.sequence))
     # A sequence is never used twice: who still holds the old head, or a withdrawn digest, can do nothing with it.
     head = _NO_HEAD if first.starting else _head_before(connection, chain_id)
+    last = {"ending": True} if chain.ended else {}  # its last digest is taken back: it gets another one
     connection.execute(
         update(_chain)
         .where(_chain.c.id == chain_id)
-        .values(sequence=sequence + 1, last_end=first.start, digest_error=None, **head)
+        .values(sequence=chain.sequence + 1, last_end=first.start, digest_error=None, ended=False, **head, **last)
     )
     return len(withdrawn)
 

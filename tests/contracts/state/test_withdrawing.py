@@ -115,12 +115,21 @@ def test_a_crash_after_begin_keeps_the_digest(store: StateStore, other: StateSto
     assert other.chains.withdraw(first.id) == 0, "the first put is still not answered"
 
 
-def test_an_ended_or_unknown_chain_is_left_as_it_is(store: StateStore, first: Chain) -> None:
-    refuse(store, build(store, "a", ended=True))
+def test_an_unknown_chain_and_one_that_has_not_left_are_left_as_they_are(store: StateStore, first: Chain) -> None:
+    refuse(store, build(store, "a"))
     before = dump(store)
-    assert store.chains.withdraw(first.id) == 0
     assert store.chains.withdraw("nothing") == 0
+    assert store.chains.withdraw(first.id, (first.bucket, first.key_prefix, first.organization_id)) == 0
     assert dump(store) == before
+    assert store.chains.withdraw(first.id, ("another-bucket", None, None)) == 1
+
+
+def test_a_chain_that_has_ended_gets_its_last_digest_again(store: StateStore, first: Chain) -> None:
+    refuse(store, build(store, "a", ended=True))
+    assert store.chains.withdraw(first.id, ("another-bucket", None, None)) == 1
+    (due,) = store.chains.due(0, 10)
+    assert (due.ending, due.ended, due.head_key) == (True, False, None)
+    assert len(store.chains.undigested(due, LATER)) == 1
 
 
 def test_a_chain_that_is_ending_goes_on_to_its_last_digest(store: StateStore, first: Chain) -> None:

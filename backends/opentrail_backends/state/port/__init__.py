@@ -18,6 +18,7 @@ from opentrail_backends.state.port.chains import (
     DeliveredFile,
     DigestFailure,
     Orphans,
+    Target,
 )
 from opentrail_backends.state.port.configuration import AccessKey, ConfigurationStore, NewChange
 from opentrail_backends.state.port.errors import LedgerLost, OutcomeUnknown, RevisionConflict, StateError
@@ -71,6 +72,7 @@ __all__ = [
     "SpoolUsage",
     "StateError",
     "StateStore",
+    "Target",
 ]
 
 

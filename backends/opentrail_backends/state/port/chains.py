@@ -9,6 +9,9 @@ from typing import NamedTuple, Protocol
 MOST_WAITING = 744
 """Digests of one chain that may wait to be put: a month of hours."""
 
+Target = tuple[str, str | None, str | None]
+"""(bucket, key prefix, organization): what of a chain's place a trail may change."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chain:
@@ -194,13 +197,14 @@ class Chains(Protocol):
         """
         ...
 
-    def withdraw(self, chain_id: str) -> int:
+    def withdraw(self, chain_id: str, left: Target | None = None) -> int:
         """Takes back the chain's waiting digests that every put of was answered by a refusal; returns how many.
 
         From the newest back to the first that is published, or that may still appear. One transaction: their files
         are in no digest again, the head is the digest before them (none: the chain begins again with a starting
         digest), `last_end` is where the first of them started. Stamps of a place are never lowered, and no sequence is
-        given twice: `sequence` rises by one. A chain that has ended is left as it is.
+        given twice: `sequence` rises by one. A chain that has ended gets a last digest again. With `left`: only if the
+        chain lies elsewhere by now.
         """
         ...
 
