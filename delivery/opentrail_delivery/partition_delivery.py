@@ -31,7 +31,7 @@ from opentrail_delivery.configuration_feed import ConfigurationFeed
 from opentrail_delivery.errors import PartitionHalted
 from opentrail_delivery.file_names import another_key, name_files
 from opentrail_delivery.log_file_put import PutOutcome, PutResult, PutTools
-from opentrail_delivery.preconditions import check_positions, check_topic
+from opentrail_delivery.preconditions import check_positions, check_same_topic, check_topic
 from opentrail_delivery.settings import DeliverySettings
 from opentrail_delivery.spool import LogFilePut, place_of
 from opentrail_delivery.window import Window
@@ -172,6 +172,8 @@ class PartitionDelivery:
     def _close(self) -> None:
         started = time.perf_counter()
         tools, plan = self._tools, self._window.plan
+        # A topic that was made anew while this partition stayed ours has other events at our offsets.
+        check_same_topic(self.partition, self._topic, tools.reader.topic(self.partition.region))
         tools.feed.refresh()
         built = build_window(
             self._window,

@@ -7,6 +7,7 @@ partitions, the settings of bus and state store, and the clock, at the start and
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from opentrail_backends.event_bus.port import Bounds, CommittedPosition, EventBus, Partition, Topic
 from opentrail_backends.state.port import Intent, Lease, Ledger, StateStore
@@ -17,14 +18,19 @@ from opentrail_delivery.settings import DeliverySettings
 def check_topic(partition: Partition, topic: Topic, ledger: Ledger) -> Topic:
     """A topic made anew has other events at the ledger's offsets. Raises PartitionHalted, StateError."""
     known = ledger.record_topic(topic.region, topic.id, topic.partitions)
-    if (known.topic_id, known.partitions) != (topic.id, topic.partitions):
+    check_same_topic(partition, replace(topic, id=known.topic_id, partitions=known.partitions), topic)
+    return topic
+
+
+def check_same_topic(partition: Partition, known: Topic, topic: Topic) -> None:
+    """Whether the topic is the one that the ledger's offsets are of. Raises PartitionHalted."""
+    if (known.id, known.partitions) != (topic.id, topic.partitions):
         raise PartitionHalted(
             partition,
-            f"the ledger knows topic {topic.name} as {known.topic_id} with {known.partitions} partitions; "
+            f"the ledger knows topic {topic.name} as {known.id} with {known.partitions} partitions; "
             f"the bus has {topic.id} with {topic.partitions}: it was made anew or grew. `opentrail settle` tells what "
             "became of what was open, and goes on with the topic as it is now",
         )
-    return topic
 
 
 def check_positions(

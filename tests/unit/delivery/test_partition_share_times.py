@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from opentrail_backends.event_bus.port import CommittedPosition, EventBusError, Message
@@ -176,3 +178,17 @@ def test_who_delivers_a_redone_window_removes_the_copies_that_its_dead_owner_lef
     running.run(6)
     assert running.ledger.delivered == [(HERE, 0), (HERE, 1)]
     assert list(spool.held_files()) == []
+
+
+def test_a_topic_made_anew_while_the_partition_stays_ours_is_noticed_before_an_intent_is_written():
+    running = world(here=3)
+    running.start(**EACH_BY_ITSELF)
+    running.run(1)
+    topic = running.reader.topic
+    running.reader.topic = lambda region: replace(topic(region), id="made anew")
+    running.run(3)
+    assert running.ledger.written == [(HERE, 0, 1)]
+    assert running.halted_partitions() == 1
+    (reason,) = running.status.snapshot()["halted"].values()
+    assert "made anew" in reason
+    assert "opentrail settle" in reason
