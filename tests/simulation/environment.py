@@ -146,6 +146,9 @@ class Environment(Stops):
     def a_bucket_fails(self) -> None:
         self.world.faults.buckets[self.world.choices.pick(BUCKETS)] = self.world.choices.pick(_FAILURES)
 
+    def a_bucket_refuses(self) -> None:
+        self.world.faults.buckets[self.world.choices.pick(BUCKETS)] = "refuse"
+
     def buckets_work(self) -> None:
         self.world.faults.buckets.clear()
 

@@ -47,8 +47,7 @@ class Lines:
         self.chain_of[digest.bucket, digest.object_key] = digest.chain_id
 
     def withdrawn(self, chain: Any) -> None:
-        if chain.head_key is None:
-            self.begins[chain.id] = "withdrawn"
+        self.begins[chain.id] = "withdrawn" if chain.head_key is None else ""
 
 
 def check_lines(world: World, buckets: Buckets) -> Iterator[str]:

@@ -164,15 +164,6 @@ def _silence_is_an_answer(patch: Patch) -> None:
     patch.setattr(Put, "park", answered)
 
 
-@rule("bucket and key are the fence of a parked file", "re-aimed")
-def _no_fence_of_parked(patch: Patch) -> None:
-    def any_name(self: MemoryLedger, file: Any) -> Any:
-        row = self.tables.files.get(file.id)
-        return row if row is not None and row.state is memory_parked.FileState.PARKED else None
-
-    patch.setattr(MemoryLedger, "_under_its_name", any_name)
-
-
 @rule("only what begin_parked gives back is put, and only where it says", "re-aimed")
 def _old_place(patch: Patch) -> None:
     begin = MemoryLedger.begin_parked

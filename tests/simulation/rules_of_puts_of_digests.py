@@ -58,7 +58,7 @@ def _taken_is_published(patch: Patch) -> None:
     patch.setattr(digest_lane._Turn, "_compare", lambda *_: None)
 
 
-@rule("a restamp replaces exactly the digests that were read", "digests")
+@rule("a restamp replaces exactly the digests that were read", "restamped")
 def _restamp_blindly(patch: Patch) -> None:
     replace_waiting = MemoryChains.replace_waiting
 
@@ -105,10 +105,10 @@ def _old_links(patch: Patch) -> None:
 def _withdrawn_too_early(patch: Patch) -> None:
     withdraw = MemoryChains.withdraw
 
-    def anyway(self: MemoryChains, chain_id: str) -> int:
+    def anyway(self: MemoryChains, chain_id: str, left: Any = None) -> int:
         for row in self._waiting(chain_id):
             row.unanswered = 0
-        return withdraw(self, chain_id)
+        return withdraw(self, chain_id, left)
 
     patch.setattr(MemoryChains, "withdraw", anyway)
 
@@ -126,14 +126,15 @@ def _puts_not_counted(patch: Patch) -> None:
     patch.setattr(MemoryChains, "begin_puts", uncounted)
 
 
-@rule("only what begin_puts gives back is put, as it is then", "withdrawn")
+@rule("only what begin_puts gives back is put, as it is then", "restamped")
 def _puts_as_read(patch: Patch) -> None:
     begin, unpublished = MemoryChains.begin_puts, MemoryChains.unpublished
     seen: dict[tuple[str, int], Any] = {}
 
     def remember(self: MemoryChains, *arguments: Any) -> Any:
         found = unpublished(self, *arguments)
-        seen.update({(digest.chain_id, digest.sequence): digest for digest in found})
+        for digest in found:
+            seen.setdefault((digest.chain_id, digest.sequence), digest)
         return found
 
     def as_read(self: MemoryChains, digests: Any) -> Any:

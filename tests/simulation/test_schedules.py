@@ -21,7 +21,7 @@ from tests.simulation.invariants import Violated
 from tests.simulation.schedules import THEMES, run
 from tests.simulation.shrinking import smaller
 
-SCHEDULES = int(os.environ.get("OPENTRAIL_TEST_SCHEDULES", "50_000" if SOAK else "100"))
+SCHEDULES = int(os.environ.get("OPENTRAIL_TEST_SCHEDULES", "50_000" if SOAK else "150"))
 """How many of each theme."""
 AGAIN = os.environ.get("OPENTRAIL_TEST_SIMULATION", "")
 
@@ -72,7 +72,7 @@ REACHED: dict[str, dict[str, int]] = {
     "poison": {"poison": 150, "message breaks old readers": 50},
     "forgetting": {"rows forgotten": 100},
     "newer": {"message of a newer format": 60},
-    "lost": {"messages deleted": 15, "log cut": 20, "topic made anew": 15, "offsets used again": 20},
+    "lost": {"messages deleted": 8, "log cut": 8, "topic made anew": 8, "offsets used again": 8},
     "restored": {"backup restored": 20},
     "everything": {"worker died": 150, "zombie woke up": 80, "restamped": 20, "renamed": 20, "withdrawn": 1},
 }  # fmt: skip

@@ -41,6 +41,16 @@ def settings(**changes: Any) -> DeliverySettings:
     return DeliverySettings(**{name: value for name, value in {**_WANTED, **changes}.items() if name in known})
 
 
+class Ordered(dict[Any, None]):
+    """A set whose order does not depend on where its members lie in memory."""
+
+    def add(self, member: Any) -> None:
+        self[member] = None
+
+    def discard(self, member: Any) -> None:
+        self.pop(member, None)
+
+
 @dataclass
 class Worker:
     """One process; a restart is another one."""
@@ -71,6 +81,7 @@ class Worker:
         )
         world.scheduler.sleep(0.01 * (self.process.number % 7))  # never two at the same moment
         self.service = DeliveryService(world.settings, ports, clock=wall_ms, metrics=Silent())
+        self.service._putter._running = Ordered()
         try:
             self.service.start()
         except DeliveryHalted as halt:
