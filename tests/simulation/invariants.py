@@ -103,7 +103,7 @@ def exactly_once(world: World, buckets: Buckets) -> Iterator[str]:
         found = delivered.pop(event_id, Counter())
         if any(count > len(times) for count in found.values()):
             yield f"{event_id} of {_name(times[0].taken)} was delivered more than once: {dict(found)}"
-        elif not world.restored and not any(
+        elif not _is_any_right(world, times) and not any(
             _fits(found, choice, may_miss=_may_miss(world, times)) for choice in _choices(times)
         ):
             wanted_by = [sorted(trails) for one in times for trails in one.wanted]
@@ -125,6 +125,11 @@ def _choices(times: list[_Expected]) -> Iterator[Counter[str]]:
     """What the deliveries may be in sum."""
     for choice in product(*(one.wanted for one in times)):
         yield Counter(trail for trails in choice for trail in trails)
+
+
+def _is_any_right(world: World, times: list[_Expected]) -> bool:
+    """Whether it is not known when the bus took an event, or what governed it: then it must not be there twice."""
+    return world.restored or any(one.taken.partition in world.unsure for one in times)
 
 
 def _may_miss(world: World, times: list[_Expected]) -> bool:

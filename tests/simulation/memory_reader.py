@@ -95,11 +95,12 @@ class MemoryReader:
         messages: list[Message] = []
         self._turn += 1
         most = self._scheduler.choices.pick(_MOST) if wanted else 0
-        for index in range(len(wanted)):
-            partition = wanted[(index + self._turn) % len(wanted)]
+        for partition in wanted:
             bounds = self._bus.bounds(partition)
             if not bounds.start <= self._positions[partition] <= bounds.end:
                 raise OffsetOutOfRange(partition, self._positions.pop(partition), bounds)
+        for index in range(len(wanted)):
+            partition = wanted[(index + self._turn) % len(wanted)]
             found = self._bus.read(partition, self._positions[partition], most - len(messages))
             messages += found
             self._positions[partition] += len(found)

@@ -2,7 +2,7 @@
 
 A seed that fails is run again, alone and with its trace, by
 
-    OPENTRAIL_TEST_SIMULATION="THEME SEED" .venv/bin/pytest tests/simulation/test_schedules.py -k again -s
+    PYTHONHASHSEED=0 OPENTRAIL_TEST_SIMULATION="THEME SEED" .venv/bin/pytest tests/simulation -k again -s
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ from tests.simulation.shrinking import smaller
 
 SCHEDULES = int(os.environ.get("OPENTRAIL_TEST_SCHEDULES", "50_000" if SOAK else "150"))
 """How many of each theme."""
+ENOUGH = 50
+"""Schedules after which all that a theme is about must have happened."""
 AGAIN = os.environ.get("OPENTRAIL_TEST_SIMULATION", "")
 
 
@@ -49,7 +51,7 @@ def test_every_schedule_keeps_the_promises(theme: str) -> None:
     seconds = time.monotonic() - begun
     print(f"{theme}: {count} schedules, {count / seconds:.0f} a second")
     missing = [what for what, times in REACHED.get(theme, {}).items() if seen[what] * 100 < times * count]
-    assert not missing, f"{count} schedules of {theme!r} did not reach: {missing}"
+    assert count < ENOUGH or not missing, f"{count} schedules of {theme!r} did not reach: {missing}"
 
 
 REACHED: dict[str, dict[str, int]] = {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -102,8 +101,3 @@ class Worker:
         self.process.is_stopping = True
         if service is not None and not self.refused:
             world.scheduler.spawn(self.process, "stop", lambda: service.stop(10.0))
-
-
-def is_running(scheduler: Any, process: Process) -> Callable[[], bool]:
-    """Whether anything of a process goes on."""
-    return lambda: any(actor.process is process for actor in scheduler.actors)
