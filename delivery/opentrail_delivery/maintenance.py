@@ -21,7 +21,7 @@ from opentrail_backends.state.port import StateError, StateStore
 from opentrail_delivery.errors import ConditionsUnmet
 from opentrail_delivery.intent_body import FORMAT_VERSION as INTENT_FORMAT
 from opentrail_delivery.metrics import DeliveryMetrics
-from opentrail_delivery.preconditions import newer_formats, unmet_conditions
+from opentrail_delivery.preconditions import gone_back, newer_formats, unmet_conditions
 from opentrail_delivery.settings import DeliverySettings
 from opentrail_delivery.status import DeliveryStatus
 
@@ -109,13 +109,18 @@ class Maintenance:
         switched_on = ledger.report_worker(self.worker_id, self._tools.formats)
         for kind, version in switched_on.items():
             metrics.formats.labels(kind).set(version)
-        if newer_formats(switched_on, self._tools.formats):
+        # Neither waits for an hour: both may come while this process works.
+        if newer_formats(switched_on, self._tools.formats) or self._has_gone_back():
             self._check_at = now
         clients = ledger.clients()
         metrics.missing_numbers.set(sum(client.missing for client in clients))
         metrics.given_up_numbers.set(sum(client.given_up for client in clients))
         metrics.parked_bytes.set(ledger.spool_usage().total)
         metrics.expired_files.set(sum(parked.expired for parked in ledger.parked_by_trail()))
+
+    def _has_gone_back(self) -> bool:
+        tools = self._tools
+        return any(True for _ in gone_back(tools.event_bus, tools.state_store.ledger, tools.settings.group))
 
     # --- hourly, and each minute while something is not met -----------------------------------------
 

@@ -66,7 +66,7 @@ def unmet_conditions(
     drift = abs(clock() - state_store.ledger.now()) / 1000
     if drift > settings.clock_tolerance_seconds:
         unmet.append(f"this worker's clock is {drift:.0f} s off the state store's: set both by NTP")
-    return [*unmet, *_gone_back(event_bus, state_store.ledger, settings.group)]
+    return [*unmet, *gone_back(event_bus, state_store.ledger, settings.group)]
 
 
 def newer_formats(switched_on: Mapping[str, int], known: Mapping[str, int]) -> list[str]:
@@ -78,7 +78,7 @@ def newer_formats(switched_on: Mapping[str, int], known: Mapping[str, int]) -> l
     ]
 
 
-def _gone_back(event_bus: EventBus, ledger: Ledger, group: str) -> Iterator[str]:
+def gone_back(event_bus: EventBus, ledger: Ledger, group: str) -> Iterator[str]:
     """A bus that was told more than the ledger knows. It is asked first: the ledger is always ahead of its hints."""
     lag = event_bus.lag(group)
     next_offsets = {Partition(row["region"], row["partition"]): row["next_offset"] for row in ledger.windows()}

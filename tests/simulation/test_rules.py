@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import pytest
 
-from tests.simulation import rules_of_digests, rules_of_files, rules_of_puts_of_digests, rules_of_the_ledger
+from tests.simulation import (
+    rules_of_digests,
+    rules_of_files,
+    rules_of_puts_of_digests,
+    rules_of_stops,
+    rules_of_the_ledger,
+)
 from tests.simulation.choices import Choices
 from tests.simulation.invariants import Violated
 from tests.simulation.rules import RULES, Rule
 from tests.simulation.schedules import THEMES, run
 
-MODULES = (rules_of_the_ledger, rules_of_files, rules_of_digests, rules_of_puts_of_digests)
+MODULES = (rules_of_the_ledger, rules_of_files, rules_of_digests, rules_of_puts_of_digests, rules_of_stops)
 MOST = 400
 """Schedules within which the absence of a rule must show."""
 
