@@ -2,7 +2,7 @@
 
 A seed that fails is run again, alone and with its trace, by
 
-    PYTHONHASHSEED=0 OPENTRAIL_TEST_SIMULATION="THEME SEED" .venv/bin/pytest tests/simulation -k again -s
+    PYTHONHASHSEED=0 .venv/bin/python -m tests.simulation THEME SEED
 """
 
 from __future__ import annotations
@@ -25,7 +25,6 @@ SCHEDULES = int(os.environ.get("OPENTRAIL_TEST_SCHEDULES", "50_000" if SOAK else
 """How many of each theme."""
 ENOUGH = 50
 """Schedules after which all that a theme is about must have happened."""
-AGAIN = os.environ.get("OPENTRAIL_TEST_SIMULATION", "")
 
 
 @pytest.mark.timeout(0)
@@ -43,7 +42,7 @@ def test_every_schedule_keeps_the_promises(theme: str) -> None:
             seen.update(run(THEMES[theme], choices).scheduler.seen)
         except Violated as violated:
             tape = smaller(THEMES[theme], choices.used)
-            note(f'again: OPENTRAIL_TEST_SIMULATION="{theme} {seed}"')
+            note(f'again: PYTHONHASHSEED=0 .venv/bin/python -m tests.simulation "{theme}" {seed}')
             note(f"as small as it gets: {tape.hex()}")
             raise Violated(f"theme {theme!r}, seed {seed}: {violated}") from None
 
@@ -79,14 +78,3 @@ REACHED: dict[str, dict[str, int]] = {
     "everything": {"worker died": 150, "zombie woke up": 80, "restamped": 20, "renamed": 20, "withdrawn": 1},
 }  # fmt: skip
 """What must have happened in a hundred schedules of a theme: a machine that does nothing shows nothing."""
-
-
-@pytest.mark.skipif(not AGAIN, reason="OPENTRAIL_TEST_SIMULATION names no schedule")
-def test_one_schedule_again() -> None:
-    theme, _, seed = AGAIN.rpartition(" ")
-    try:
-        world = run(THEMES[theme], Choices(int(seed)), traced=True)
-    except Exception as error:
-        print("\n".join(error.world.scheduler.trace))  # type: ignore[attr-defined]
-        raise
-    print("\n".join(world.scheduler.trace or ()))
