@@ -26,6 +26,7 @@ from opentrail_backends.event_bus.batches import pack
 from opentrail_backends.event_bus.port import EventBus, EventBusError, EventReader, Partition
 from opentrail_backends.key_management.port import KeyManagement, KeyManagementError
 from opentrail_backends.object_store.port import ObjectStore
+from opentrail_backends.object_store.probe import PROBE_KEY
 from opentrail_backends.state.port import Chains, Ledger, NewChange, PublicKeys, StateError, StateStore
 from opentrail_delivery.bucket_health import BucketHealth
 from opentrail_delivery.checked_store import CheckedStore
@@ -148,6 +149,8 @@ class World:
         """Reads a bucket with nothing but the object store."""
         found = Evidence()
         for info in self.store.list(bucket or self.bucket, prefix):
+            if info.key == PROBE_KEY:
+                continue  # there for a moment when a bucket is checked
             key = parse_key(info.key)
             stored = self.store.get(bucket or self.bucket, info.key)
             if isinstance(key, LogFileKey):

@@ -30,7 +30,9 @@ class MemoryChains(MemoryDigests):
 
     # --- which chains there are --------------------------------------------------------------------
 
-    def ensure_chains(self, chains: Iterable[Chain]) -> None:
+    def ensure_chains(self, chains: Iterable[Chain], at_revision: int | None = None) -> None:
+        if at_revision is not None and at_revision != self.tables.head_revision:
+            return
         for chain in chains:
             known = self._of(identity_of(chain))
             if known is not None and not known.chain.ended:

@@ -93,9 +93,9 @@ def _stamps_of_their_own(patch: Patch) -> None:
     patch.setattr(MemoryChains, "_stamp", lambda self, place: 0)
     ensure = MemoryChains.ensure_chains
 
-    def from_the_start(self: MemoryChains, chains: Any) -> None:
+    def from_the_start(self: MemoryChains, chains: Any, at_revision: int | None = None) -> None:
         self.tables.places.clear()
-        ensure(self, chains)
+        ensure(self, chains, at_revision)
 
     patch.setattr(MemoryChains, "ensure_chains", from_the_start)
 

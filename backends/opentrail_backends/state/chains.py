@@ -46,7 +46,7 @@ class SqlChains:
 
     # --- which chains ------------------------------------------------------------------------------
 
-    def ensure_chains(self, chains: Iterable[Chain]) -> None:
+    def ensure_chains(self, chains: Iterable[Chain], at_revision: int | None = None) -> None:
         """Adds the chains that do not exist yet and starts ended ones anew, above every stamp of their place."""
         wanted = list(chains)
         with self._transactions.reading() as connection:
@@ -55,6 +55,8 @@ class SqlChains:
         if not starting:
             return
         with self._transactions.writing() as connection:
+            if at_revision is not None and at_revision != _held_revision(connection):
+                return
             stamps = locked_places(connection, {chain.place for chain in starting})
             rows = [asdict(_raised(chain, stamps[chain.place])) for chain in starting]
             add = insert(connection, _chain)
@@ -179,6 +181,14 @@ def _running_identities(connection: Connection, incarnations: Iterable[str]) -> 
             select(*columns).where(_chain.c.incarnation.in_(chunk), _chain.c.ended.is_(False))
         )
     }
+
+
+def _held_revision(connection: Connection) -> int:
+    """The configuration's revision; no newer one is committed before this transaction is."""
+    revision: int = connection.execute(
+        select(tables.configuration_head.c.revision).with_for_update(read=True)
+    ).scalar_one()
+    return revision
 
 
 def _raised(chain: Chain, last_stamp: int) -> Chain:

@@ -8,7 +8,8 @@ from threading import Barrier
 
 import pytest
 
-from opentrail_backends.state.port import Chain, StateError, StateStore
+from opentrail.trails.configuration import Kind
+from opentrail_backends.state.port import Chain, NewChange, StateError, StateStore
 from tests.contracts.state.samples import (
     START,
     chain,
@@ -59,6 +60,16 @@ def test_an_id_that_another_chain_has_is_refused(store: StateStore, first: Chain
     with pytest.raises(StateError):
         store.chains.ensure_chains([chain("chain-1", incarnation="trail-2")])
     assert store.chains.all_chains() == [first]
+
+
+def test_who_knows_an_older_configuration_starts_no_chain(store: StateStore) -> None:
+    revision = store.configuration.apply([NewChange(Kind.TRAIL, "trail-9", {})])
+    there = store.chains.all_chains()
+    store.chains.ensure_chains([chain("late", logging_session=9)], revision - 1)
+    store.chains.ensure_chains([chain("late", logging_session=9)], revision + 1)
+    assert store.chains.all_chains() == there
+    store.chains.ensure_chains([chain("late", logging_session=9)], revision)
+    assert [made.id for made in store.chains.all_chains() if made.logging_session == 9] == ["late"]
 
 
 def test_processes_that_ensure_the_same_chains_at_once_make_each_once(store: StateStore, other: StateStore) -> None:

@@ -116,8 +116,10 @@ class Chains(Protocol):
         """The store's clock, never below a time that it recorded or gave to this process."""
         ...
 
-    def ensure_chains(self, chains: Iterable[Chain]) -> None:
+    def ensure_chains(self, chains: Iterable[Chain], at_revision: int | None = None) -> None:
         """Adds the chains that do not exist yet, by (incarnation, logging session, account, region).
+
+        None, if the configuration is not at `at_revision` any more: what they were wanted for may be gone.
 
         One that has ended (an account that left and came back) goes on with a starting digest. `last_end` and
         `next_end` are raised so that they lie above every stamp used under the chain's place.
