@@ -95,27 +95,24 @@ class DigestBuilder:
         configuration, regions = self._tools.feed.history.newest, seen[1]
         wanted = dict(wanted_chains(configuration, regions))
         self._progress.look_again()
+        started = self._start_chains(chains, wanted, configuration.revision, now)
         ending = [chain for chain in chains if not chain.ended and chain_key(chain) not in wanted]
-        there = self._start_chains(chains, wanted, configuration.revision, now)
-        first = [chain for chain in there if not chain.ended and chain_key(chain) not in wanted]
-        self._goes_first = _first_of_places(first, configuration)
+        self._goes_first = _first_of_places(ending, configuration)
         settled = self._move_chains(chains, configuration, now)
         settled &= self._end_chains(ending)
         settled &= not any(chain.ending and not chain.ended for chain in chains)  # wanted again: starts anew after it
+        settled &= not started  # another builder may have started some that end before these since the chains were read
         self._followed = seen if settled else None
         self._follow_at = now + min(_FOLLOW_SECONDS, self._period)
 
     def _newest(self) -> tuple[int, frozenset[str]]:
         return self._tools.feed.refresh().revision, frozenset(self._tools.event_bus.topics())
 
-    def _start_chains(
-        self, chains: Sequence[Chain], wanted: dict[ChainKey, Trail], revision: int, now: int
-    ) -> Sequence[Chain]:
+    def _start_chains(self, chains: Sequence[Chain], wanted: dict[ChainKey, Trail], revision: int, now: int) -> bool:
         """A member or a region that came later starts its chain then, at the most one digest back.
 
-        Gives the chains that are there then: among them such as another builder started after `chains` were read, for
-        a trail that has gone since. Whoever knows an older configuration than the store starts nothing: it would be for
-        a trail that is gone, by turns with the chain of the one that took its name.
+        Whoever knows an older configuration than the store starts nothing: a trail may be gone by now, and its chain
+        would go by turns with that of the trail that took its name.
         """
         running = {chain_key(chain) for chain in chains if not chain.ended}
         starting = [
@@ -123,10 +120,9 @@ class DigestBuilder:
             for key, trail in wanted.items()
             if key not in running
         ]
-        if not starting:
-            return chains
-        self._tools.chains.ensure_chains(starting, revision)
-        return self._tools.chains.all_chains()
+        if starting:
+            self._tools.chains.ensure_chains(starting, revision)
+        return bool(starting)
 
     def _move_chains(self, chains: Sequence[Chain], configuration: Configuration, now: int) -> bool:
         """A trail's bucket changed: a digest is cut for the old one at once, the next lies in the new one."""

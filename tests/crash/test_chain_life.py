@@ -99,6 +99,37 @@ def test_deleted_and_made_anew_under_its_name_within_a_second(world):
     assert len({key.end_seconds for _, key, _ in world.digests()}) == len(world.digests())
 
 
+class Slow:
+    """The chains for a builder that stands still before it starts some."""
+
+    def __init__(self, chains, meanwhile):
+        self._chains, self._meanwhile = chains, [meanwhile]
+
+    def __getattr__(self, name):
+        return getattr(self._chains, name)
+
+    def ensure_chains(self, *asked):
+        while self._meanwhile:
+            self._meanwhile.pop()()
+        self._chains.ensure_chains(*asked)
+
+
+def test_a_builder_that_stood_still_starts_no_chain_for_a_trail_that_is_gone(world):
+    trail, process = world.add_trail(), world.process()
+
+    def made_anew():
+        world.delete_trail(trail)
+        world.deliver(world.add_trail())
+        process.run(2 * HOUR)
+
+    slow = world.process(chains=Slow(world.state.chains, made_anew))
+    slow.turn()
+    process.run(HOUR)
+    slow.run(2 * HOUR)
+    world.assert_walked(trail)
+    assert starts(world) == 1
+
+
 def test_a_member_that_joins_leaves_and_returns(world):
     organization = world.put_organization(MEMBER)
     trail, process = world.add_trail(organization_id=organization.id), world.process()
