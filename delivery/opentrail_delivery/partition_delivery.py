@@ -103,7 +103,8 @@ class PartitionDelivery:
         # The hint first: while this process stands still between the two, another owner may commit a newer one.
         hint = tools.reader.committed(partition)
         self._lease, open_intents = tools.ledger.own(partition.region, partition.number, bounds.start)
-        check_positions(partition, self._lease, open_intents, bounds, hint)
+        # The log as it is after the ledger was read: another owner may have gone on in between.
+        check_positions(partition, self._lease, open_intents, tools.reader.bounds(partition), hint)
         self._plans = deque(open_intents)
         self.next_offset = self._lease.next_offset
         self._window = self._open_window()
