@@ -12,14 +12,14 @@ import socket
 import threading
 import time
 from collections.abc import Sequence
-from types import TracebackType
-from typing import Self
+
+from tests.servers.relay import Relay
 
 _AFTERWARDS = 2.0
 """Seconds for which a server's answers to a cut connection are still read."""
 
 
-class FlakyRelay:
+class FlakyRelay(Relay):
     """Relays each connection to one of the servers, by chance.
 
     Args:
@@ -39,18 +39,13 @@ class FlakyRelay:
         longest_delay: float = 1.5,
         delayed: float = 0.05,
     ) -> None:
+        super().__init__()
         self._servers = servers
         self._chance = random.Random(seed)
         self._bytes_until_cut = bytes_until_cut
         self._longest_delay = longest_delay
         self._delayed = delayed
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.address = f"127.0.0.1:{self._listener.getsockname()[1]}"
-        self._lock = threading.Lock()
-        self._sockets: set[socket.socket] = {self._listener}
-        self._threads: list[threading.Thread] = []
         self._calm = threading.Event()
-        self._closing = threading.Event()
         self.connections = 0
         self.cuts = 0
         self.delays = 0
@@ -59,52 +54,18 @@ class FlakyRelay:
         """From now on nothing is cut and nothing is held back."""
         self._calm.set()
 
-    def __enter__(self) -> Self:
-        self._start(self._accept)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._closing.set()
-        with self._lock:
-            sockets = list(self._sockets)
-        for open_socket in sockets:
-            with contextlib.suppress(OSError):
-                open_socket.shutdown(socket.SHUT_RDWR)
-        for thread in self._threads:
-            thread.join()
-        for open_socket in self._sockets:
-            open_socket.close()
-
-    def _start(self, work: object, *arguments: object) -> None:
-        thread = threading.Thread(target=work, args=arguments)  # type: ignore[arg-type]  # always a method of ours
-        self._threads.append(thread)
-        thread.start()
-
-    def _accept(self) -> None:
-        while not self._closing.is_set():
-            try:
-                client, _ = self._listener.accept()
-            except OSError:
-                return
-            server = self._connect()
-            if server is None:
-                client.close()
-                continue
-            with self._lock:
-                self._sockets |= {client, server}
-                self.connections += 1
-                seeds = self._chance.random(), self._chance.random()
-            self._start(self._requests, client, server, random.Random(seeds[0]))
-            self._start(self._answers, client, server, random.Random(seeds[1]))
-
-    def _connect(self) -> socket.socket | None:
+    def connect(self) -> socket.socket | None:
         """To one of the servers; to another if that one is being restarted."""
         for port in self._chance.sample(self._servers, len(self._servers)):
             with contextlib.suppress(OSError):
                 return socket.create_connection(("127.0.0.1", port))
         return None
+
+    def relay(self, client: socket.socket, server: socket.socket) -> None:
+        self.connections += 1
+        seeds = self._chance.random(), self._chance.random()
+        self.start(self._requests, client, server, random.Random(seeds[0]))
+        self.start(self._answers, client, server, random.Random(seeds[1]))
 
     def _requests(self, client: socket.socket, server: socket.socket, chance: random.Random) -> None:
         left = chance.randint(*self._bytes_until_cut)
@@ -125,7 +86,7 @@ class FlakyRelay:
             while data := server.recv(65536):
                 if not self._calm.is_set() and chance.random() < self._delayed:
                     self.delays += 1
-                    self._closing.wait(chance.uniform(0.0, self._longest_delay))
+                    self.closing.wait(chance.uniform(0.0, self._longest_delay))
                 with contextlib.suppress(OSError):  # the client may be cut off: the answer is read all the same
                     client.sendall(data)
         with contextlib.suppress(OSError):
