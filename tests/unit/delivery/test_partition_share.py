@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 
 from opentrail_backends.event_bus.port import EventBusError
-from opentrail_backends.state.port import KnownTopic, OutcomeUnknown, StateError
+from opentrail_backends.state.port import KnownTopic, Lease, OutcomeUnknown, StateError
 from opentrail_delivery import partition_share
-from tests.unit.delivery.delivery_fakes import HERE, THERE
+from tests.unit.delivery.delivery_fakes import HERE, THERE, message
 from tests.unit.delivery.share_world import EACH_BY_ITSELF, events, world
 
 
@@ -100,6 +100,23 @@ def test_a_partition_that_halts_at_step_1_stays_paused_and_the_others_go_on():
     w.run(10)
     assert_halted_alone(w, "made anew")
     assert w.ledger.leases.keys() == {THERE}, "its epoch was not raised"
+
+
+def test_a_log_that_grew_while_the_partition_was_taken_over_is_not_held_to_be_cut(monkeypatch):
+    """The owner before went on between our look at the log and the raising of the epoch: the ledger is newer."""
+    w = world(here=1)
+    own = w.ledger.own
+
+    def own_after_the_other_went_on(region, partition, start_offset):
+        w.reader.logs[HERE].append(message(HERE, 1))
+        w.ledger.leases[region, partition] = Lease(region, partition, 1, "the other", 0, 2)
+        monkeypatch.setattr(w.ledger, "own", own)
+        return own(region, partition, start_offset)
+
+    monkeypatch.setattr(w.ledger, "own", own_after_the_other_went_on)
+    w.start()
+    assert w.halted_partitions() == 0
+    assert w.reader.positions[HERE] == 2
 
 
 def test_a_partition_whose_redo_gives_other_files_stays_paused_and_the_others_go_on():
