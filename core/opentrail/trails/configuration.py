@@ -9,44 +9,48 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import StrEnum
-from typing import Any, TypeVar
+from typing import Any
 
-import msgspec
-
+from opentrail.trails.bodies import (
+    READERS,
+    account_body,
+    account_from_body,
+    channel_body,
+    channel_from_body,
+    organization_body,
+    organization_from_body,
+    resource_policy_body,
+    resource_policy_from_body,
+    trail_body,
+    trail_from_body,
+)
+from opentrail.trails.channel import Channel, ResourcePolicy
+from opentrail.trails.entities import Account, Kind, Organization
 from opentrail.trails.trail import Trail
+
+__all__ = [
+    "Account",
+    "Change",
+    "Channel",
+    "Configuration",
+    "ConfigurationHistory",
+    "Kind",
+    "Organization",
+    "ResourcePolicy",
+    "account_body",
+    "account_from_body",
+    "channel_body",
+    "channel_from_body",
+    "organization_body",
+    "organization_from_body",
+    "resource_policy_body",
+    "resource_policy_from_body",
+    "trail_body",
+    "trail_from_body",
+]
 
 _ANSWERS_KEPT = 100_000
 _CONFIGURATIONS_KEPT = 16
-
-
-class Kind(StrEnum):
-    """What a change is about."""
-
-    TRAIL = "trail"
-    ORGANIZATION = "organization"
-    ACCOUNT = "account"
-
-
-@dataclass(frozen=True, slots=True)
-class Organization:
-    """An organization: its management account sees to the trails of all members."""
-
-    id: str
-    management_account_id: str
-    member_account_ids: frozenset[str] = frozenset()
-    """All members, the management account included."""
-    delegated_administrators: frozenset[str] = frozenset()
-
-
-@dataclass(frozen=True, slots=True)
-class Account:
-    """An account that may send events. Limits of None mean the service's default."""
-
-    id: str
-    name: str = ""
-    events_per_second: float | None = None
-    bytes_per_second: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +62,7 @@ class Change:
     """Milliseconds since the epoch by the state store's clock; rises strictly with the revision."""
     kind: Kind
     id: str
-    """The trail's incarnation, the organization's id or the account's id."""
+    """The trail's incarnation, the id of the organization, account or channel, or the ARN of the policy's resource."""
     body: Mapping[str, Any] | None
 
 
@@ -68,7 +72,9 @@ class _Index:
     def __init__(self) -> None:
         self.organizations: dict[str, Organization] = {}
         self.trails: dict[str, list[Trail]] = {}
-        """Logging trails by the account or organization whose events they take."""
+        """Trails by the account or organization whose events they take."""
+        self.organization_trails_of: dict[str, list[Trail]] = {}
+        """Organization trails by their owner."""
         self.answers: dict[tuple[str, str], tuple[Trail, ...]] = {}
         self._built = False
 
@@ -82,10 +88,12 @@ class _Index:
             for account_id in (*organization.member_account_ids, organization.management_account_id)
         }
         trails: dict[str, list[Trail]] = {}
+        owned: dict[str, list[Trail]] = {}
         for trail in configuration.trails.values():
-            if trail.is_logging:
-                trails.setdefault(trail.organization_id or trail.account_id, []).append(trail)
-        self.organizations, self.trails = organizations, trails
+            trails.setdefault(trail.organization_id or trail.account_id, []).append(trail)
+            if trail.is_organization_trail:
+                owned.setdefault(trail.account_id, []).append(trail)
+        self.organizations, self.trails, self.organization_trails_of = organizations, trails, owned
         self._built = True
 
     def remember(self, account_id: str, region: str, answer: tuple[Trail, ...]) -> tuple[Trail, ...]:
@@ -105,6 +113,9 @@ class Configuration:
     trails: Mapping[str, Trail] = field(default_factory=dict)
     organizations: Mapping[str, Organization] = field(default_factory=dict)
     accounts: Mapping[str, Account] = field(default_factory=dict)
+    channels: Mapping[str, Channel] = field(default_factory=dict)
+    resource_policies: Mapping[str, ResourcePolicy] = field(default_factory=dict)
+    """By the resource's ARN."""
     _index: _Index = field(default_factory=_Index, init=False, repr=False, compare=False)
 
     def after(self, *changes: Change) -> Configuration:
@@ -117,6 +128,8 @@ class Configuration:
             Kind.TRAIL: dict(self.trails),
             Kind.ORGANIZATION: dict(self.organizations),
             Kind.ACCOUNT: dict(self.accounts),
+            Kind.CHANNEL: dict(self.channels),
+            Kind.RESOURCE_POLICY: dict(self.resource_policies),
         }
         for change in changes:
             if change.revision <= revision or change.effective_at < effective_at:
@@ -126,19 +139,32 @@ class Configuration:
             if change.body is None:
                 entities[kind].pop(change.id, None)
             else:
-                entities[kind][change.id] = _READERS[kind](change.id, change.body)
+                entities[kind][change.id] = READERS[kind](change.id, change.body)
         return Configuration(
             revision=revision,
             effective_at=effective_at,
             trails=entities[Kind.TRAIL],
             organizations=entities[Kind.ORGANIZATION],
             accounts=entities[Kind.ACCOUNT],
+            channels=entities[Kind.CHANNEL],
+            resource_policies=entities[Kind.RESOURCE_POLICY],
         )
 
     def organization_of(self, account_id: str) -> Organization | None:
         """The organization that the account is a member of."""
         self._index.build(self)
         return self._index.organizations.get(account_id)
+
+    def trails_seen_by(self, account_id: str) -> Sequence[Trail]:
+        """The account's own trails in all regions, and those of its organization."""
+        self._index.build(self)
+        organization = self._index.organizations.get(account_id)
+        trails = [
+            *self._index.trails.get(account_id, ()),
+            *self._index.organization_trails_of.get(account_id, ()),
+            *(self._index.trails.get(organization.id, ()) if organization else ()),
+        ]
+        return list({trail.incarnation: trail for trail in trails}.values())
 
     def trails_for(self, account_id: str, region: str) -> tuple[Trail, ...]:
         """The logging trails that apply to events of an account recorded in a region, ordered by incarnation.
@@ -154,7 +180,7 @@ class Configuration:
             *self._index.trails.get(account_id, ()),
             *(self._index.trails.get(organization.id, ()) if organization else ()),
         ]
-        applying = [trail for trail in candidates if trail.is_multi_region_trail or trail.home_region == region]
+        applying = [trail for trail in candidates if trail.is_logging and trail.is_in(region)]
         answer = tuple(sorted(applying, key=lambda trail: trail.incarnation))
         return self._index.remember(account_id, region, answer)
 
@@ -227,58 +253,3 @@ class ConfigurationHistory:
                 del self._made[next(iter(self._made))]
             self._made[count] = configuration
         return configuration
-
-
-_Entity = TypeVar("_Entity", Trail, Organization, Account)
-
-
-def trail_body(trail: Trail) -> dict[str, Any]:
-    """The trail as the JSON object of a change; its id is the trail's incarnation."""
-    return _body(trail, "incarnation")
-
-
-def trail_from_body(id: str, body: Mapping[str, Any]) -> Trail:  # noqa: A002 - the change's own term
-    """The trail of a change. Raises ValueError."""
-    return _entity(Trail, {**body, "incarnation": id})
-
-
-def organization_body(organization: Organization) -> dict[str, Any]:
-    """The organization as the JSON object of a change."""
-    return _body(organization, "id")
-
-
-def organization_from_body(id: str, body: Mapping[str, Any]) -> Organization:  # noqa: A002
-    """The organization of a change. Raises ValueError."""
-    return _entity(Organization, {**body, "id": id})
-
-
-def account_body(account: Account) -> dict[str, Any]:
-    """The account as the JSON object of a change."""
-    return _body(account, "id")
-
-
-def account_from_body(id: str, body: Mapping[str, Any]) -> Account:  # noqa: A002
-    """The account of a change. Raises ValueError."""
-    return _entity(Account, {**body, "id": id})
-
-
-_READERS = {
-    Kind.TRAIL: trail_from_body,
-    Kind.ORGANIZATION: organization_from_body,
-    Kind.ACCOUNT: account_from_body,
-}
-
-
-def _body(entity: Trail | Organization | Account, id_field: str) -> dict[str, Any]:
-    """Plain JSON values, in a fixed order, so that equal entities have equal bodies."""
-    body: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(entity, order="deterministic"))
-    del body[id_field]
-    return body
-
-
-def _entity(kind: type[_Entity], body: Mapping[str, Any]) -> _Entity:
-    """Reads a body. Keys that this release does not know are passed over; a selector's must all be known."""
-    try:
-        return msgspec.convert(body, kind)
-    except msgspec.ValidationError as error:
-        raise ValueError(f"not a {kind.__name__.lower()}: {error}") from error

@@ -21,6 +21,7 @@ from opentrail.trails.selectors import (
     BasicEventSelector,
     DataResource,
     FieldSelector,
+    as_api,
     compile_basic,
 )
 
@@ -81,8 +82,8 @@ class EventSelectors:
     def to_api(self) -> dict[str, Any]:
         """The member of a GetEventSelectors answer: `EventSelectors` or `AdvancedEventSelectors`."""
         if self.advanced:
-            return {"AdvancedEventSelectors": _api(self.advanced)}
-        return {"EventSelectors": _api(self.basic)}
+            return {"AdvancedEventSelectors": as_api(self.advanced)}
+        return {"EventSelectors": as_api(self.basic)}
 
     @property
     def compiled(self) -> tuple[AdvancedEventSelector, ...]:
@@ -103,8 +104,3 @@ def decide(selectors: EventSelectors, selector_class: SelectorClass) -> Decision
 def wants(selectors: EventSelectors, selector_class: SelectorClass, attributes: EventAttributes) -> bool:
     """Whether the selectors want one event of a class."""
     return selectors.decider.wants(selector_class, attributes)
-
-
-def _api(selectors: Sequence[BasicEventSelector] | Sequence[AdvancedEventSelector]) -> list[Any]:
-    as_lists: list[Any] = msgspec.json.decode(msgspec.json.encode(selectors))
-    return as_lists

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
+
+from opentrail.trails.refused import Refused
 
 MIN_TRAIL_NAME = 3
 MAX_TRAIL_NAME = 128
@@ -20,24 +22,38 @@ _TRAIL_ARN = re.compile(
 )
 
 
-class InvalidName(ValueError):
-    """A name that CloudTrail would refuse; the message is the one of its exception."""
+class InvalidName(Refused, ValueError):
+    """A name that CloudTrail would refuse, each kind with an exception of its own."""
+
+    exception: ClassVar[str]
+    """The code of CloudTrail's exception."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(self.exception, message)
 
 
 class InvalidTrailName(InvalidName):
-    """InvalidTrailNameException."""
+    """No trail may have the name."""
+
+    exception = "InvalidTrailNameException"
 
 
 class InvalidTrailArn(InvalidName):
-    """CloudTrailARNInvalidException."""
+    """The text is not the ARN of a trail."""
+
+    exception = "CloudTrailARNInvalidException"
 
 
 class InvalidBucketName(InvalidName):
-    """InvalidS3BucketNameException."""
+    """No bucket may have the name."""
+
+    exception = "InvalidS3BucketNameException"
 
 
 class InvalidPrefix(InvalidName):
-    """InvalidS3PrefixException."""
+    """Log files cannot have the key prefix."""
+
+    exception = "InvalidS3PrefixException"
 
 
 class TrailArn(NamedTuple):

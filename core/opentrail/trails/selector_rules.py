@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from itertools import chain
 from typing import NamedTuple
 
+from opentrail.trails.refused import Refused
 from opentrail.trails.selectors import (
     S3_OBJECT,
     AdvancedEventSelector,
@@ -43,8 +44,11 @@ _ARNS_OF_TYPE = {
 }
 
 
-class InvalidEventSelectors(ValueError):
-    """CloudTrail would answer InvalidEventSelectorsException; the message is the exception's."""
+class InvalidEventSelectors(Refused, ValueError):
+    """A trail cannot have the event selectors."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("InvalidEventSelectorsException", message)
 
 
 class _Category(NamedTuple):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
 
+import msgspec
 from msgspec import Meta, Struct
 
 FieldValue = Annotated[str, Meta(min_length=1, max_length=2048)]
@@ -85,6 +87,12 @@ def compile_basic(selector: BasicEventSelector) -> tuple[AdvancedEventSelector, 
             )
             compiled.append(_advanced("Data", resource_type, *read_only, arn))
     return tuple(compiled)
+
+
+def as_api(structures: Sequence[Struct]) -> list[Any]:
+    """Structures of the API as the lists and objects that they are there."""
+    as_lists: list[Any] = msgspec.json.decode(msgspec.json.encode(structures))
+    return as_lists
 
 
 def is_every_resource(value: str) -> bool:
