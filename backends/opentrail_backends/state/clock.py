@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from sqlalchemy import BigInteger, Connection, cast, func, literal, select, update
+from sqlalchemy import BigInteger, ColumnElement, Connection, cast, func, literal, select, update
 
 from opentrail_backends.state import tables
 
@@ -40,12 +40,14 @@ class StoreClock:
         self._give(recorded)
         return recorded
 
-    def _now(self) -> Any:
+    def machine_time(self) -> ColumnElement[int]:
+        """The machine's clock as it is, for a statement: it may fall. For what only asks how long ago something was."""
         if self._source is not None:
-            now: Any = literal(self._source(), BigInteger())
-        else:
-            now = cast(func.floor(func.extract("epoch", func.clock_timestamp()) * 1000), BigInteger)
-        return self._larger(tables.clock.c.last, now, literal(self._given, BigInteger()))
+            return literal(self._source(), BigInteger())
+        return cast(func.floor(func.extract("epoch", func.clock_timestamp()) * 1000), BigInteger)
+
+    def _now(self) -> Any:
+        return self._larger(tables.clock.c.last, self.machine_time(), literal(self._given, BigInteger()))
 
     def _give(self, milliseconds: int) -> int:
         with self._lock:

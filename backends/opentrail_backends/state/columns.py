@@ -1,11 +1,13 @@
-"""Types of columns, and indexes of a part of a table, as both databases understand them."""
+"""What all tables share: their list, types of columns and indexes of a part of a table, for both databases."""
 
 from __future__ import annotations
 
 import json
 from typing import Any
 
-from sqlalchemy import BigInteger, Dialect, Integer, Text, TypeDecorator, text
+from sqlalchemy import BigInteger, Dialect, Integer, MetaData, Text, TypeDecorator, text
+
+metadata = MetaData()
 
 
 class Json(TypeDecorator[Any]):

@@ -8,9 +8,10 @@ from sqlalchemy import delete, select, update
 
 from opentrail.trails.configuration import Change, Kind
 from opentrail_backends.state import tables
+from opentrail_backends.state.api_calls import keep_calls, number_calls
 from opentrail_backends.state.clock import StoreClock
 from opentrail_backends.state.engine import Transactions, insert
-from opentrail_backends.state.port import AccessKey, NewChange, RevisionConflict
+from opentrail_backends.state.port import AccessKey, NewCall, NewChange, RevisionConflict
 from opentrail_backends.state.secret_box import SecretBox
 
 _TOKEN_HASH_BYTES = 32
@@ -36,8 +37,10 @@ class SqlConfiguration:
             rows = connection.execute(select(change).where(change.c.revision > revision).order_by(change.c.revision))
             return [Change(row.revision, row.effective_at, Kind(row.kind), row.entity_id, row.body) for row in rows]
 
-    def apply(self, changes: Sequence[NewChange], expected_revision: int | None = None) -> int:
-        """Adds changes, each with the next revision, all with rising times; returns the newest revision.
+    def apply(
+        self, changes: Sequence[NewChange], expected_revision: int | None = None, calls: Sequence[NewCall] = ()
+    ) -> int:
+        """Adds changes, each with the next revision, and the calls that made them; returns the newest revision.
 
         The head's row is locked until the commit: revisions have no gaps and become visible in their order,
         so that who knows a revision knows all before it.
@@ -51,7 +54,9 @@ class SqlConfiguration:
                 raise RevisionConflict(
                     f"The configuration is at revision {before}, not {expected_revision}: read it again and repeat."
                 )
+            numbered = number_calls(connection, self._clock, calls)
             if not changes:
+                keep_calls(connection, numbered, judged_at=0)
                 return before
             first = max(self._clock.record(connection), newest.effective_at + 1)
             last = first + len(changes) - 1
@@ -70,6 +75,7 @@ class SqlConfiguration:
                     for index, change in enumerate(changes)
                 ],
             )
+            keep_calls(connection, numbered, judged_at=first - 1)
         return before + len(changes)
 
     def add_token(self, token_hash: bytes, account_id: str, name: str, expires_at: int | None = None) -> None:
@@ -104,6 +110,7 @@ class SqlConfiguration:
         row = {
             "account_id": key.account_id,
             "role": key.role,
+            "name": key.name,
             "encrypted_secret": self._secrets.seal(
                 key.secret_access_key, _row_name(key.access_key_id, key.account_id, key.role)
             ),
@@ -121,9 +128,26 @@ class SqlConfiguration:
         if row is None:
             return None
         secret = self._secrets.open(row.encrypted_secret, _row_name(access_key_id, row.account_id, row.role))
-        return AccessKey(access_key_id, secret, row.account_id, row.role)
+        return AccessKey(access_key_id, secret, row.account_id, row.role, row.name)
+
+    def access_keys(self, account_id: str) -> Sequence[AccessKey]:
+        """The access keys of an account by id, without their secrets."""
+        key = tables.access_key.c
+        query = select(key.access_key_id, key.role, key.name).where(key.account_id == account_id)
+        with self._transactions.reading() as connection:
+            rows = connection.execute(query.order_by(key.access_key_id))
+            return [AccessKey(row.access_key_id, "", account_id, row.role, row.name) for row in rows]
+
+    def remove_access_key(self, access_key_id: str) -> bool:
+        """Makes an access key unknown; whether it was known."""
+        this = tables.access_key.c.access_key_id == access_key_id
+        with self._transactions.writing() as connection:
+            return connection.execute(delete(tables.access_key).where(this)).rowcount == 1
 
 
 def _row_name(access_key_id: str, account_id: str, role: str) -> str:
-    """What a secret is bound to: nobody gives an account's secret to another, or a reader the role of an admin."""
+    """What a secret is bound to: nobody gives an account's secret to another, or a reader the role of an admin.
+
+    Not to its name, which an older release does not write.
+    """
     return f"access key\n{access_key_id}\n{account_id}\n{role}"

@@ -23,6 +23,9 @@ BUSY_MS = 30_000
 """How long a transaction waits for another one's lock."""
 
 _WRITES = "opentrail_writes"
+_HASTY = "opentrail_hasty"
+_SQLITE = frozenset({"sqlite", "sqlite+pysqlite"})
+_IN_MEMORY = ":memory:"
 _UNKNOWN_COMPLETION = "40003"  # SQLSTATE statement_completion_unknown
 _MISSING_SCHEMA = frozenset({"42P01", "42703", "3F000"})  # undefined table, column, schema
 
@@ -30,9 +33,12 @@ _MISSING_SCHEMA = frozenset({"42P01", "42703", "3F000"})  # undefined table, col
 class Transactions:
     """Transactions on one database, with foreign exceptions turned into the port's."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, hasty: Engine | None = None) -> None:
         self.engine = engine
         self._writer = engine.execution_options(**{_WRITES: True})
+        self._hasty = (hasty or engine).execution_options(**{_HASTY: True})
+        if self.is_postgresql:
+            self._hasty = self._hasty.execution_options(isolation_level="AUTOCOMMIT")
 
     @property
     def is_postgresql(self) -> bool:
@@ -56,8 +62,19 @@ class Transactions:
             yield connection
             _commit(transaction)
 
+    @contextmanager
+    def hasty(self) -> Iterator[Connection]:
+        """Statements that are transactions of their own, without round trips for BEGIN and COMMIT.
+
+        For what may be lost when a machine dies: SQLite's do not wait for the disk. PostgreSQL's do, unless a
+        statement says otherwise.
+        """
+        with _translated(), self._hasty.connect() as connection:
+            yield connection
+
     def close(self) -> None:
         """Closes all connections."""
+        self._hasty.dispose()
         self.engine.dispose()
 
 
@@ -83,9 +100,9 @@ def make_engine(url: str) -> Engine:
             "The state store's URL cannot be read: it is sqlite:///file, sqlite:// or "
             "postgresql+psycopg://user:password@host:port/name, special characters percent-encoded."
         ) from None
-    if parsed.drivername in {"sqlite", "sqlite+pysqlite"}:
-        path = parsed.database or ":memory:"
-        return _sqlite_in_memory(url) if path == ":memory:" else _sqlite_file(url, path)
+    if parsed.drivername in _SQLITE:
+        path = parsed.database or _IN_MEMORY
+        return _sqlite_in_memory(url) if path == _IN_MEMORY else _sqlite_file(url, path, "FULL")
     if parsed.drivername == "postgresql+psycopg":
         try:
             return _postgresql(url)
@@ -95,6 +112,17 @@ def make_engine(url: str) -> Engine:
         f"A state store of the kind {parsed.drivername!r} is not supported: "
         "use sqlite:///file, sqlite:// or postgresql+psycopg://…"
     )
+
+
+def make_hasty_engine(url: str) -> Engine | None:
+    """An engine beside the one of `make_engine`, for hasty statements; None where the same one will do.
+
+    Connections of their own: no other commit is ever left waiting for one that was let off the disk.
+    """
+    parsed = make_url(url)
+    if parsed.drivername in _SQLITE and parsed.database not in {None, "", _IN_MEMORY}:
+        return _sqlite_file(url, str(parsed.database), "NORMAL")
+    return None
 
 
 def _sqlite_in_memory(url: str) -> Engine:
@@ -108,32 +136,33 @@ def _sqlite_in_memory(url: str) -> Engine:
         pool_timeout=BUSY_MS / 1000,
         connect_args={"check_same_thread": False},
     )
-    return _with_sqlite_transactions(engine)
+    return _with_sqlite_transactions(engine, "FULL")
 
 
-def _sqlite_file(url: str, path: str) -> Engine:
+def _sqlite_file(url: str, path: str, synchronous: str) -> Engine:
     engine = create_engine(url, hide_parameters=True, connect_args={"timeout": BUSY_MS / 1000})
 
     @event.listens_for(engine, "do_connect")
     def make_private(*_: object) -> None:
         _create_private(path)
 
-    return _with_sqlite_transactions(engine)
+    return _with_sqlite_transactions(engine, synchronous)
 
 
-def _with_sqlite_transactions(engine: Engine) -> Engine:
+def _with_sqlite_transactions(engine: Engine, synchronous: str) -> Engine:
     @event.listens_for(engine, "connect")
     def set_up(connection: sqlite3.Connection, _: object) -> None:
         connection.isolation_level = None  # the driver begins nothing by itself; `begin` below does
         _use_wal(connection)
-        connection.execute("PRAGMA synchronous = FULL")  # a commit that was answered survives a loss of power
+        connection.execute(f"PRAGMA synchronous = {synchronous}")  # FULL: an answered commit survives a loss of power
         connection.execute("PRAGMA foreign_keys = ON")
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
-        # A write takes its lock at once: one that started as a read could be refused half-way.
-        writes = connection.get_execution_options().get(_WRITES, False)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+        options = connection.get_execution_options()
+        if not options.get(_HASTY, False):
+            # A write takes its lock at once: one that started as a read could be refused half-way.
+            connection.exec_driver_sql("BEGIN IMMEDIATE" if options.get(_WRITES, False) else "BEGIN")
 
     return engine
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, Table, and_, bindparam, delete, or_, select
+from sqlalchemy import Connection, Row, Table, and_, bindparam, delete, func, or_, select
 
 from opentrail.trails.configuration import Kind
 from opentrail_backends.state import tables
@@ -29,6 +29,7 @@ _chain = tables.chain
 _digest = tables.digest
 _place = tables.place
 _noted = tables.trail_delivery
+_told = tables.trail_notification
 
 
 class Forgetting:
@@ -53,6 +54,10 @@ class Forgetting:
         removed += self._remove(_noted, and_(_noted.c.delivered_at < self._horizon, _is_deleted(_noted.c.incarnation)))
         removed += self._remove(tables.token, tables.token.c.expires_at < self._now - DAY_MS)
         removed += self._remove(tables.worker, tables.worker.c.seen_at < self._now - DAY_MS)
+        last_told = func.coalesce(_told.c.notified_at, _told.c.failing_since, 0)
+        removed += self._remove(_told, and_(last_told < self._horizon, _is_deleted(_told.c.incarnation)))
+        removed += self._remove(tables.notification_turn, tables.notification_turn.c.held_until < self._now - DAY_MS)
+        removed += self._remove(tables.request_rate, tables.request_rate.c.taken_at < self._now - DAY_MS)
         return removed
 
     # --- files: by id, from the oldest one up to where only young ones are --------------------------

@@ -9,6 +9,7 @@ from dataclasses import fields
 from sqlalchemy import BigInteger, Connection, and_, delete, literal, select, update
 
 from opentrail_backends.state import tables
+from opentrail_backends.state.api_calls import renew_clients
 from opentrail_backends.state.clock import StoreClock
 from opentrail_backends.state.delivering import note_delivery, park_files
 from opentrail_backends.state.engine import in_chunks, insert
@@ -23,13 +24,17 @@ _lost = tables.lost_offsets
 
 
 def settle(connection: Connection, clock: StoreClock, lease: Lease, settlement: Settlement) -> None:
-    """Closes all open intents by what became of their files, and moves the next offset. Raises StateError."""
+    """Closes all open intents by what became of their files, and moves the next offset. Raises StateError.
+
+    The API's calls get other clients in the region: in a ledger from a backup the next number is one that the bus has.
+    """
     ids = _open_files(connection, lease)
     _refuse_incomplete(lease, set(ids), settlement)
     _close_all(connection, lease)
     topic = {"topic_id": settlement.topic_id, "partitions": settlement.partitions}
     add = insert(connection, tables.topic).values(region=lease.region, **topic)
     connection.execute(add.on_conflict_do_update(index_elements=["region"], set_=topic))
+    renew_clients(connection, lease.region)
     now = clock.record(connection)
     park_files(connection, ((ids[key], parking) for key, parking in settlement.parked.items()), now)
     digested = set(settlement.digested)

@@ -15,15 +15,23 @@ from sqlalchemy import (
     Index,
     Integer,
     LargeBinary,
-    MetaData,
     Table,
     Text,
     UniqueConstraint,
 )
 
-from opentrail_backends.state.columns import Json, Name, RowId, only
+from opentrail_backends.state.api_tables import api_call, api_call_series, request_rate
+from opentrail_backends.state.columns import Json, Name, RowId, metadata, only
+from opentrail_backends.state.notification_tables import notification_turn, trail_notification
 
-metadata = MetaData()
+__all__ = [  # beside those that are made here
+    "api_call",
+    "api_call_series",
+    "metadata",
+    "notification_turn",
+    "request_rate",
+    "trail_notification",
+]
 
 # What the indexes below hold is all that their queries ask for: SQLite, too, need not look at the rows.
 _SESSION = ("incarnation", "logging_session", "account_id", "region")
@@ -74,6 +82,7 @@ access_key = Table(
     Column("account_id", Name, nullable=False),
     Column("role", Name, nullable=False),
     Column("encrypted_secret", LargeBinary, nullable=False),
+    Column("name", Name, nullable=False, server_default=""),  # an older release keeps none
 )
 
 # --- ledger ---------------------------------------------------------------------------------------
@@ -142,11 +151,13 @@ file = Table(
     Column("failing_since", BigInteger),
     Column("error", Name),
     Column("unanswered_puts", Integer, nullable=False, server_default="1"),  # an older release counts none
+    Column("sns_topic_arn", Name),  # to be told once the file is delivered; NULL: nobody is, or it was told
     Index("file_of_intent", "region", "partition", "intent", "position", unique=True),
     Index("file_undigested", *_SESSION, "delivered_at", "digest", **only("digest IS NULL")),
     Index("file_parked", "id", **only("state = 'parked'")),
     # Whose share is used up, and what a trail has in the spool.
     Index("file_spooled", *_OF_SPOOLED, **only("state IN ('parked', 'expired')")),
+    Index("file_untold", "incarnation", "id", **only("state = 'delivered' AND sns_topic_arn IS NOT NULL")),
     sqlite_autoincrement=True,  # an id that a slow builder still holds is never given again
 )
 

@@ -28,11 +28,16 @@ def trail_status(incarnation: str, region: str) -> Select[Any]:
     )
     since = select(func.min(_file.c.failing_since)).where(*failing)
     error = select(_file.c.error).where(*failing).order_by(_file.c.failing_since.desc(), _file.c.id.desc()).limit(1)
+    told = tables.trail_notification.c
+    of_told = (told.incarnation == incarnation, told.region == region)
     parts = {
         "delivered_at": delivered,
         "digest_delivered_at": published,
         "delivery_error": error,
         "digest_error": digest_error,
         "failing_since": since,
+        "notified_at": select(told.notified_at).where(*of_told),
+        "notification_error": select(told.error).where(*of_told),
+        "notification_failing_since": select(told.failing_since).where(*of_told),
     }
     return select(*(part.scalar_subquery().label(name) for name, part in parts.items()))

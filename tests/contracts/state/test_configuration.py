@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from threading import Semaphore
 
 import pytest
@@ -170,6 +171,34 @@ def test_a_secret_is_encrypted_at_rest_and_never_the_same_twice(store: StateStor
     assert first != dump(store)["access_key"]
 
 
+def test_an_access_key_has_the_name_of_who_uses_it(store: StateStore, other: StateStore) -> None:
+    store.configuration.put_access_key(replace(KEY, name="alice ü"))
+    assert other.configuration.access_key("AKIAEXAMPLE") == replace(KEY, name="alice ü")
+    store.configuration.put_access_key(replace(KEY, name="bob"))
+    assert other.configuration.access_key("AKIAEXAMPLE") == replace(KEY, name="bob")
+
+
+def test_access_keys_of_an_account_are_listed_by_their_ids_only(store: StateStore) -> None:
+    assert store.configuration.access_keys("111122223333") == []
+    for name, account_id in (("B", "111122223333"), ("a", "111122223333"), ("C", "444455556666")):
+        store.configuration.put_access_key(replace(KEY, access_key_id=f"AKIA{name}", account_id=account_id, name=name))
+    listed = store.configuration.access_keys("111122223333")
+    assert [(key.access_key_id, key.name, key.role) for key in listed] == [
+        ("AKIAB", "B", "admin"),
+        ("AKIAa", "a", "admin"),
+    ]
+    assert {(key.account_id, key.secret_access_key) for key in listed} == {("111122223333", "")}
+
+
+def test_an_access_key_that_is_removed_is_unknown(store: StateStore, other: StateStore) -> None:
+    store.configuration.put_access_key(KEY)
+    store.configuration.put_access_key(replace(KEY, access_key_id="AKIASTAYS"))
+    assert store.configuration.remove_access_key("AKIAEXAMPLE")
+    assert other.configuration.access_key("AKIAEXAMPLE") is None
+    assert not other.configuration.remove_access_key("AKIAEXAMPLE")
+    assert [key.access_key_id for key in store.configuration.access_keys("111122223333")] == ["AKIASTAYS"]
+
+
 @between_processes
 @pytest.mark.parametrize("key", [None, bytes(32)], ids=["no key", "another key"])
 def test_without_the_right_secret_key_there_are_no_access_keys(
@@ -188,6 +217,14 @@ def test_without_a_secret_key_none_is_kept(store: StateStore, open_store: Opener
     with pytest.raises(StateError, match="need a secret key"):
         open_store(secret_key=None).configuration.put_access_key(KEY)
     assert dump(store)["access_key"] == []
+
+
+@between_processes
+def test_without_a_secret_key_access_keys_are_listed_and_removed(store: StateStore, open_store: Opener) -> None:
+    store.configuration.put_access_key(KEY)
+    operator = open_store(secret_key=None).configuration
+    assert [key.access_key_id for key in operator.access_keys("111122223333")] == ["AKIAEXAMPLE"]
+    assert operator.remove_access_key("AKIAEXAMPLE")
 
 
 @pytest.mark.parametrize("change", ["role = 'super'", "account_id = '999999999999'", "access_key_id = 'AKIAOTHER'"])

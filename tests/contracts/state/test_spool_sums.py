@@ -89,7 +89,8 @@ def test_files_in_the_spool_by_trail_and_region(store: StateStore, clock: Clock)
 def test_a_trails_status_tells_what_stands_in_the_way_and_since_when(store: StateStore, clock: Clock) -> None:
     def status(incarnation: str = "trail-1", region: str = REGION) -> tuple[Any, Any]:
         now = store.trail_status(incarnation, region)
-        assert set(now) == {"delivered_at", "digest_delivered_at", "delivery_error", "digest_error", "failing_since"}
+        of_files = {"delivered_at", "digest_delivered_at", "delivery_error", "digest_error", "failing_since"}
+        assert set(now) == of_files | {"notified_at", "notification_error", "notification_failing_since"}
         return now["delivery_error"], now["failing_since"]
 
     park(store, "a", Parking(5, None, is_answered=True))

@@ -9,8 +9,22 @@ import pytest
 from sqlalchemy import event
 
 from opentrail.events.client_numbers import ClientNumbers
-from opentrail_backends.state.port import Chain, ParkedFailure, StateStore
-from tests.contracts.state.samples import ACCOUNT, LATER, PARKED, REGION, delivered, digest, ids, intended_file, intent
+from opentrail.trails.configuration import Kind
+from opentrail_backends.state.port import Chain, NewCall, NewChange, ParkedFailure, StateStore
+from tests.contracts.state.samples import (
+    ACCOUNT,
+    LATER,
+    PARKED,
+    REGION,
+    delivered,
+    digest,
+    dump,
+    ids,
+    intended_file,
+    intent,
+)
+
+CALLS = [NewCall(ACCOUNT, REGION, b"{}")] * 100
 
 
 def statements(store: StateStore, call: Callable[[], Any]) -> list[str]:
@@ -56,3 +70,16 @@ def test_a_round_over_many_parked_files_takes_few_statements(store: StateStore) 
     assert 0 < len(statements(store, lambda: store.ledger.begin_parked(of_all))) <= 2
     assert 0 < len(statements(store, lambda: store.ledger.fail_parked(failures))) <= 2
     assert len(store.ledger.parked_files(500)) == 500
+
+
+def test_the_calls_of_the_api_take_few_statements(store: StateStore) -> None:
+    changes = [NewChange(Kind.TRAIL, "trail-1", {})]
+    assert 0 < len(statements(store, lambda: store.configuration.apply(changes, calls=CALLS))) <= 7
+    assert 0 < len(statements(store, lambda: store.calls.record(CALLS))) <= 2
+    assert statements(store, lambda: store.calls.record([])) == []
+    assert 0 < len(statements(store, lambda: store.calls.claim(200, 1000))) <= 5
+    assert len(statements(store, store.calls.pending_changes)) == 1
+    of_all = [row["id"] for row in dump(store)["api_call"]]
+    assert len(of_all) == 200
+    assert 0 < len(statements(store, lambda: store.calls.done(of_all))) <= 2
+    assert len(statements(store, lambda: store.calls.claim(200, 1000))) == 1, "who finds nothing takes no lock"

@@ -14,6 +14,7 @@ from opentrail_backends.state.port import (
     DigestFailure,
     Lease,
     LedgerLost,
+    NewCall,
     NewChange,
     OutcomeUnknown,
     ParkedFailure,
@@ -40,6 +41,7 @@ from tests.contracts.state.severed import Severing, lose_next_commit
 
 OPEN = intent(1, 0, 10, intended_file("a"))
 A = "AWSLogs/a.json.gz"
+CALL = NewCall("111122223333", REGION, b"{}")
 
 
 def lease_of(store: StateStore) -> Lease:
@@ -85,9 +87,14 @@ WRITES: dict[str, Callable[[StateStore], Any]] = {
     "step 10": lambda store: store.chains.mark_published("published", 1),
     "key": lambda store: store.public_keys.add(public_key("a", 1, 2)),
     "revision": lambda store: store.configuration.apply([NewChange(Kind.TRAIL, "trail-1", {})]),
+    "revision by a call": lambda store: store.configuration.apply([NewChange(Kind.TRAIL, "trail-1", {})], calls=[CALL]),
+    "call": lambda store: store.calls.record([CALL]),
+    "claim": lambda store: store.calls.claim(10, 1000),
+    "call, done": lambda store: store.calls.done([dump(store)["api_call"][0]["id"]]),
     "token": lambda store: store.configuration.add_token(bytes(32), "111122223333", "t"),
     "no token": lambda store: store.configuration.remove_token(b"\x01" * 32),
     "access key": lambda store: store.configuration.put_access_key(AccessKey("AKIA", "secret")),
+    "no access key": lambda store: store.configuration.remove_access_key("AKIAOLD"),
 }
 each_write = pytest.mark.parametrize("write", WRITES.values(), ids=WRITES.keys())
 kept_or_not = pytest.mark.parametrize("kept", [True, False], ids=["kept", "lost"])
@@ -106,6 +113,8 @@ def prepare(store: StateStore) -> None:
     lease = store.ledger.write_intent(store.ledger.own(REGION, 2, 0)[0], window)
     store.ledger.deliver(lease, window, {window.files[0].object_key: PARKED})
     store.ledger.report_worker("old", {"batch": 1})
+    store.calls.record([CALL])
+    store.configuration.put_access_key(AccessKey("AKIAOLD", "secret"))
 
 
 @each_write
@@ -121,6 +130,17 @@ def test_an_answer_that_is_lost_is_an_unknown_outcome(
         write(store)
 
     assert (dump(store) != before) == kept
+
+
+@kept_or_not
+def test_after_an_unknown_change_its_call_is_there_if_it_is(
+    store: StateStore, monkeypatch: pytest.MonkeyPatch, kept: bool
+) -> None:
+    lose_next_commit(store, monkeypatch, kept=kept)
+    with pytest.raises(OutcomeUnknown):
+        WRITES["revision by a call"](store)
+    changes = store.configuration.changes_after(0)
+    assert len(changes) == len(store.calls.claim(10, 1000)) == int(kept)
 
 
 @kept_or_not

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -36,13 +38,20 @@ def state_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 def old_store(open_store: Opener) -> StateStore:
     """A store of the first schema, in which much has happened."""
     store = open_store()
+    with schema_of(store, "0001") as connection:
+        fill(connection)
+    return store
+
+
+@contextmanager
+def schema_of(store: StateStore, revision: str) -> Iterator[Connection]:
+    """Brings a store to an older release's schema; the connection is for its rows."""
     config = Config()
     config.set_main_option("script_location", str(Path(migration.__file__).parent / "migrations"))
     with store._transactions.writing() as connection:  # type: ignore[attr-defined]
         config.attributes["connection"] = connection
-        command.upgrade(config, "0001")
-        fill(connection)
-    return store
+        command.upgrade(config, revision)
+        yield connection
 
 
 def add(connection: Connection, table: str, **row: Any) -> None:

@@ -1,4 +1,4 @@
-"""The state store: configuration with its revisions, the delivery ledger, digest chains, keys, accounts.
+"""The state store: configuration with its revisions, the ledger, digest chains, keys, accounts, and what the API needs.
 
 Every method is one transaction. `LedgerLost` means another owner took over: stop and ask the bus again.
 `OutcomeUnknown` means that the commit was sent and not confirmed: start again at step 1 (design, section 3).
@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
+from opentrail_backends.state.port.api_calls import ApiCalls, NewCall, PendingCall
 from opentrail_backends.state.port.chains import (
     MOST_WAITING,
     BuiltDigest,
@@ -22,6 +23,15 @@ from opentrail_backends.state.port.chains import (
 )
 from opentrail_backends.state.port.configuration import AccessKey, ConfigurationStore, NewChange
 from opentrail_backends.state.port.errors import LedgerLost, OutcomeUnknown, RevisionConflict, StateError
+from opentrail_backends.state.port.event_history import (
+    EventHistory,
+    FoundEvent,
+    HistoryCategory,
+    HistoryCursor,
+    HistoryEvent,
+    HistoryMoved,
+    HistoryQuery,
+)
 from opentrail_backends.state.port.ledger import Ledger
 from opentrail_backends.state.port.ledger_values import (
     ClientsOfAccount,
@@ -38,11 +48,14 @@ from opentrail_backends.state.port.ledger_values import (
     Settlement,
     SpoolUsage,
 )
+from opentrail_backends.state.port.notifications import NotificationQueue, Turn, UntoldFile
 from opentrail_backends.state.port.public_keys import PublicKey, PublicKeys
+from opentrail_backends.state.port.request_rates import RequestRates
 
 __all__ = [
     "MOST_WAITING",
     "AccessKey",
+    "ApiCalls",
     "BuiltDigest",
     "Chain",
     "Chains",
@@ -50,7 +63,14 @@ __all__ = [
     "ConfigurationStore",
     "DeliveredFile",
     "DigestFailure",
+    "EventHistory",
     "FileState",
+    "FoundEvent",
+    "HistoryCategory",
+    "HistoryCursor",
+    "HistoryEvent",
+    "HistoryMoved",
+    "HistoryQuery",
     "IntendedFile",
     "Intent",
     "KnownTopic",
@@ -58,21 +78,27 @@ __all__ = [
     "Ledger",
     "LedgerLost",
     "LostOffsets",
+    "NewCall",
     "NewChange",
+    "NotificationQueue",
     "Orphans",
     "OutcomeUnknown",
     "ParkedFailure",
     "ParkedFile",
     "ParkedOfTrail",
     "Parking",
+    "PendingCall",
     "PublicKey",
     "PublicKeys",
+    "RequestRates",
     "RevisionConflict",
     "Settlement",
     "SpoolUsage",
     "StateError",
     "StateStore",
     "Target",
+    "Turn",
+    "UntoldFile",
 ]
 
 
@@ -83,6 +109,10 @@ class StateStore(Protocol):
     ledger: Ledger
     chains: Chains
     public_keys: PublicKeys
+    calls: ApiCalls
+    rates: RequestRates
+    history: EventHistory
+    notifications: NotificationQueue
 
     def migrate(self) -> None:
         """Brings the schema to this release; safe to call from several processes at once.
@@ -96,6 +126,8 @@ class StateStore(Protocol):
 
         `delivered_at`, `digest_delivered_at`: newest times (ms). `delivery_error`, `digest_error`: the store's error
         code, while files are parked because of it, or digests wait. `failing_since` (ms): of the oldest parked file.
+        `notified_at`: when the topic was last told of a file; `notification_error`, `notification_failing_since`: the
+        service's code and since when, as long as telling fails.
         """
         ...
 
@@ -111,8 +143,9 @@ class StateStore(Protocol):
 
         Files and digests so long after their digest was published (files that no digest is to name: after they were
         delivered), but each chain's head; ended chains and unused places after that; configuration changes that no
-        batch younger than that and no open intent can need; workers and tokens that are gone. Safe at any time, from
-        several processes; call it again while it returns much.
+        batch younger than that and no open intent can need; workers and tokens that are gone; rates of accounts that
+        are idle. Never a call that is not on the bus. Safe at any time, from several processes; call it again while it
+        returns much.
         """
         ...
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
 from opentrail.trails.configuration import Change, Kind
+from opentrail_backends.state.port.api_calls import NewCall
 
 
 class NewChange(NamedTuple):
@@ -25,6 +26,8 @@ class AccessKey:
     secret_access_key: str = field(repr=False)
     account_id: str = ""
     role: str = "admin"
+    name: str = ""
+    """Who uses it: the user's name in the records of its calls. Empty if an older release kept the key."""
 
 
 class ConfigurationStore(Protocol):
@@ -38,8 +41,13 @@ class ConfigurationStore(Protocol):
         """All changes with a higher revision, in order."""
         ...
 
-    def apply(self, changes: Sequence[NewChange], expected_revision: int | None = None) -> int:
+    def apply(
+        self, changes: Sequence[NewChange], expected_revision: int | None = None, calls: Sequence[NewCall] = ()
+    ) -> int:
         """Adds changes, each with the next revision, all with rising times; returns the newest revision.
+
+        `calls` that made them are kept in the same transaction: changes and calls, or neither. They are judged by the
+        revision before the first change (see PendingCall.judged_at); without changes, as `ApiCalls.record` keeps them.
 
         Raises RevisionConflict if `expected_revision` is given and is not the newest one.
         """
@@ -69,4 +77,12 @@ class ConfigurationStore(Protocol):
 
     def access_key(self, access_key_id: str) -> AccessKey | None:
         """An access key with its secret. Raises StateError if the secret key is not the one it was kept under."""
+        ...
+
+    def access_keys(self, account_id: str) -> Sequence[AccessKey]:
+        """The access keys of an account by id, their secrets left empty: needs no secret key."""
+        ...
+
+    def remove_access_key(self, access_key_id: str) -> bool:
+        """Makes an access key unknown; whether it was known."""
         ...

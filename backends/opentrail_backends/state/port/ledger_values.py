@@ -43,6 +43,8 @@ class IntendedFile:
     """The account or organization of the trail: whose share of the spool the file takes if it is parked."""
     is_digested: bool = True
     """Whether a digest is to name it: log file validation was on, and no digest names it yet."""
+    sns_topic_arn: str | None = None
+    """The topic that is to be told once it is delivered."""
 
 
 class Parking(NamedTuple):
