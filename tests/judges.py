@@ -11,7 +11,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+import boto3
+
 from opentrail_backends.state.port import AccessKey, StateStore
+from opentrail_control_plane.operations.context import Ports
+from opentrail_control_plane.rates import NO_LIMITS
 from opentrail_control_plane.server import ControlPlaneServer, ControlPlaneSettings
 from tests.servers.aws_cli import AwsCli
 from tests.servers.s3 import S3Server
@@ -42,7 +46,9 @@ class Verdict:
 def api(state: StateStore, s3: S3Server, account: str) -> Iterator[dict[str, str]]:
     """Our API on loopback, open to the S3 server's own credentials; yields the judges' environment."""
     state.configuration.put_access_key(AccessKey(s3.access_key, s3.secret_key, account))
-    server = ControlPlaneServer(ControlPlaneSettings(), state, time.time)
+    regions = boto3.Session().get_available_regions("cloudtrail")
+    ports = Ports(targets=None, intake=None, regions=regions, token_key=bytes(32))
+    server = ControlPlaneServer(ControlPlaneSettings(), state, time.time, ports=ports, limits=NO_LIMITS)
     endpoint = f"http://127.0.0.1:{server.start()}"
     try:
         yield {

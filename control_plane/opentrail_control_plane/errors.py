@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+from opentrail.trails.refused import Refused
+
+_FORBIDDEN = frozenset({"AccessDeniedException", "AccessDenied"})
+_LONGEST_MESSAGE = 2_000
+"""Characters of what a rule says: it may repeat what it was given, which may be anything."""
+
 
 class ApiError(Exception):
     """An answer that is an error. Clients compare `code` (`__type` in JSON 1.1, `Code` in the query protocol)."""
@@ -13,6 +19,7 @@ class ApiError(Exception):
         self.status = status
 
 
-def trail_not_found(name: str, account_id: str) -> ApiError:
-    """No such trail, or none that this account may see from here."""
-    return ApiError("TrailNotFoundException", f"Unknown trail: {name} for the user: {account_id}")
+def answer_of(refused: Refused) -> ApiError:
+    """What the caller gets for a rule that says no: status 400, as all of CloudTrail's own errors have (§5.1)."""
+    message = refused.message[:_LONGEST_MESSAGE]
+    return ApiError(refused.code, message, 403 if refused.code in _FORBIDDEN else 400)

@@ -1,49 +1,76 @@
 """AWS Signature Version 4, verified: who sent a request, and that nobody changed it on the way.
 
 Only signatures in the Authorization header are taken. Everything that decides what a request does must be
-signed: the host, the date, all `x-amz-` headers, and the body by its hash.
+signed: the host, the date, all `x-amz-` headers, the query, and the body by its hash.
 """
 
 from __future__ import annotations
 
 import hmac
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import NamedTuple
-from urllib.parse import parse_qsl, quote
+from urllib.parse import quote, unquote_to_bytes
 
-from opentrail_backends.state.port import AccessKey
 from opentrail_control_plane.errors import ApiError
+from opentrail_control_plane.operations.context import Identity
 
 ALGORITHM = "AWS4-HMAC-SHA256"
 TOLERANCE_SECONDS = 15 * 60
 """How far a request's date may be from ours, either way (AWS: 15 minutes)."""
+GLOBAL_SERVICES = frozenset({"organizations", "sts"})
+"""Clients sign for them in whatever region they believe to be in; nothing that they answer is of a region."""
 
 _DATE = "%Y%m%dT%H%M%SZ"
+_DATE_FORM = re.compile(r"[0-9]{8}T[0-9]{6}Z")
 _PARAMETERS = ("Credential", "SignedHeaders", "Signature")
-_REGION = re.compile(r"[a-z]{2,}(-[a-z]+)+-\d{1,2}")
+_REGION = re.compile(r"[a-z]{2,}(-[a-z]+)+-[0-9]{1,2}")
+_BLANKS = re.compile(r"[ \t]+")
+_MOST_QUERY_FIELDS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class TlsDetails:
+    """How a connection is encrypted."""
+
+    version: str
+    """As CloudTrail has it: `TLSv1.3`."""
+    cipher_suite: str
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request as it came in. Header names in lower case; `path` as sent, still percent-encoded."""
+    """A request as it came in. Header names in lower case; `path` and `query` as sent, still percent-encoded."""
 
     method: str
     path: str
     query: str
     headers: Mapping[str, str]
     body: bytes
+    source_address: str = ""
+    """The other end of the connection."""
+    tls: TlsDetails | None = None
+    """None: the connection is not encrypted."""
 
 
-class Caller(NamedTuple):
-    """Whom a valid signature proves."""
+@dataclass(frozen=True, slots=True)
+class SigningKey:
+    """What is known of an access key, long-lived or of a session."""
 
-    key: AccessKey
+    secret: str = field(repr=False)
+    account_id: str
+    identity: Identity
+
+
+class Signer(NamedTuple):
+    """Whom a valid signature proves, and the region that it is for."""
+
+    account_id: str
     region: str
-    service: str
+    identity: Identity
 
 
 class _Credential(NamedTuple):
@@ -53,32 +80,45 @@ class _Credential(NamedTuple):
     service: str
 
 
-def verify(request: Request, services: frozenset[str], find_key: Callable[[str], AccessKey | None], now: int) -> Caller:
-    """The caller of a request signed for one of `services`; `now` in epoch seconds.
+def verify(
+    request: Request,
+    service: str,
+    regions: Collection[str],
+    find_key: Callable[[str, str | None], SigningKey],
+    now: float,
+) -> Signer:
+    """The signer of a request.
+
+    Args:
+        request: as it came in.
+        service: the one that the request is for, by its name in the credential scope.
+        regions: those that there are. A service of GLOBAL_SERVICES may be signed for any.
+        find_key: the key for an access key id and a session token; raises ApiError if there is none.
+        now: epoch seconds.
 
     Raises ApiError with the code that AWS gives: MissingAuthenticationTokenException, IncompleteSignature,
-    UnrecognizedClientException or InvalidSignatureException, each with status 403.
+    UnrecognizedClientException, ExpiredTokenException or InvalidSignatureException, each with status 403.
     """
-    credential, signed_headers, signature = _read_authorization(request.headers)
+    credential, signed_headers, signature = _read_authorization(request)
     sent_at = _check_date(request.headers, credential, now)
-    _check_scope(credential, services)
+    _check_scope(credential, service, regions)
     _check_signed_headers(request.headers, signed_headers)
-    body_hash = _check_body(request)
-    key = find_key(credential.access_key_id)
-    if key is None or "x-amz-security-token" in request.headers:  # we give out no session tokens
-        raise ApiError("UnrecognizedClientException", "The security token included in the request is invalid.", 403)
-    expected = _signature(key.secret_access_key, credential, sent_at, _canonical(request, signed_headers, body_hash))
-    if not hmac.compare_digest(expected, signature):
+    canonical = _canonical(request, signed_headers, _check_body(request))
+    key = find_key(credential.access_key_id, request.headers.get("x-amz-security-token"))
+    expected = _signature(key.secret, credential, sent_at, canonical)
+    if not hmac.compare_digest(expected.encode(), signature.encode()):
         raise _invalid(
             "The request signature we calculated does not match the signature you provided. "
             "Check your AWS Secret Access Key and signing method."
         )
-    return Caller(key, credential.region, credential.service)
+    return Signer(key.account_id, credential.region, key.identity)
 
 
-def _read_authorization(headers: Mapping[str, str]) -> tuple[_Credential, list[str], str]:
-    header = headers.get("authorization")
+def _read_authorization(request: Request) -> tuple[_Credential, list[str], str]:
+    header = request.headers.get("authorization")
     if header is None:
+        if "x-amz-signature=" in request.query.lower():
+            raise _incomplete("Signatures in the query string are not taken: sign the Authorization header.")
         raise ApiError("MissingAuthenticationTokenException", "Missing Authentication Token", 403)
     algorithm, _, rest = header.partition(" ")
     if algorithm != ALGORITHM:
@@ -93,27 +133,40 @@ def _read_authorization(headers: Mapping[str, str]) -> tuple[_Credential, list[s
     return _Credential(*credential[:4]), parameters["SignedHeaders"].split(";"), parameters["Signature"]
 
 
-def _check_date(headers: Mapping[str, str], credential: _Credential, now: int) -> str:
+def _check_date(headers: Mapping[str, str], credential: _Credential, now: float) -> str:
     text = headers.get("x-amz-date", "")
-    try:
-        sent_at = datetime.strptime(text, _DATE).replace(tzinfo=UTC)
-    except ValueError:
-        raise _incomplete("Authorization header requires existence of an 'X-Amz-Date' header.") from None
+    sent_at = _time(text)
+    if sent_at is None:
+        raise _incomplete("Authorization header requires existence of an 'X-Amz-Date' header.")
     if text[:8] != credential.date:
         raise _invalid(f"Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date: {text}")
     ours = datetime.fromtimestamp(now, UTC).strftime(_DATE)
-    if sent_at.timestamp() < now - TOLERANCE_SECONDS:
+    if sent_at < now - TOLERANCE_SECONDS:
         raise _invalid(f"Signature expired: {text} is more than 15 minutes earlier than {ours}")
-    if sent_at.timestamp() > now + TOLERANCE_SECONDS:
+    if sent_at > now + TOLERANCE_SECONDS:
         raise _invalid(f"Signature not yet current: {text} is more than 15 minutes later than {ours}")
     return text
 
 
-def _check_scope(credential: _Credential, services: frozenset[str]) -> None:
-    if credential.service not in services:
-        wanted = " or ".join(repr(service) for service in sorted(services))
-        raise _invalid(f"Credential should be scoped to correct service: {wanted}.")
-    if not _REGION.fullmatch(credential.region):
+def _time(text: str) -> float | None:
+    """Epoch seconds of `YYYYMMDDTHHMMSSZ`; None for any other text."""
+    if not _DATE_FORM.fullmatch(text):
+        return None
+    try:
+        return datetime.strptime(text, _DATE).replace(tzinfo=UTC).timestamp()
+    except ValueError:
+        return None
+
+
+def _check_scope(credential: _Credential, service: str, regions: Collection[str]) -> None:
+    """AWS answers a signature for another region so: the region of the scope must be the one of the endpoint.
+
+    This endpoint stands for those of all the regions that there are.
+    """
+    if credential.service != service:
+        raise _invalid(f"Credential should be scoped to correct service: '{service}'.")
+    known = service in GLOBAL_SERVICES or credential.region in regions
+    if not known or not _REGION.fullmatch(credential.region):
         raise _invalid("Credential should be scoped to a valid region.")
 
 
@@ -140,20 +193,29 @@ def _check_body(request: Request) -> str:
 
 def _canonical(request: Request, signed: list[str], body_hash: str) -> str:
     """The canonical request (AWS: Signature Version 4, step 1); the path is encoded once more, as all but S3 do."""
-    query = sorted(
-        (quote(name, safe="-_.~"), quote(value, safe="-_.~"))
-        for name, value in parse_qsl(request.query, keep_blank_values=True)
-    )
     lines = [
         request.method,
         quote(request.path, safe="/-_.~"),
-        "&".join(f"{name}={value}" for name, value in query),
-        *(f"{name}:{' '.join(request.headers[name].split())}" for name in signed),
+        _canonical_query(request.query),
+        *(f"{name}:{_BLANKS.sub(' ', request.headers[name]).strip(' ')}" for name in signed),
         "",
         ";".join(signed),
         body_hash,
     ]
     return "\n".join(lines)
+
+
+def _canonical_query(query: str) -> str:
+    """Names and values are compared as bytes: what is no UTF-8 must not become the same replacement character."""
+    fields = query.split("&", _MOST_QUERY_FIELDS) if query else []
+    if len(fields) > _MOST_QUERY_FIELDS:
+        raise _invalid(f"The query string has more than {_MOST_QUERY_FIELDS} fields.")
+    pairs = sorted(tuple(_encoded_once(part) for part in field.partition("=")[::2]) for field in fields)
+    return "&".join(f"{name}={value}" for name, value in pairs)
+
+
+def _encoded_once(text: str) -> str:
+    return quote(unquote_to_bytes(text.replace("+", " ")), safe="-_.~")
 
 
 def _signature(secret: str, credential: _Credential, sent_at: str, canonical: str) -> str:

@@ -94,13 +94,23 @@ class Intake:
         self._cut_off.set()
 
     def accept(
-        self, account_id: str, events: Sequence[bytes], region: str, numbers: Numbers | None = None
+        self,
+        account_id: str,
+        events: Sequence[bytes],
+        region: str,
+        numbers: Numbers | None = None,
+        accepted_at: int = 0,
     ) -> Sequence[Outcome]:
         """One outcome for each event, in order, once the bus has what was accepted. Raises as `begin` and `wait`."""
-        return self.begin(account_id, events, region, numbers).wait()
+        return self.begin(account_id, events, region, numbers, accepted_at).wait()
 
     def begin(
-        self, account_id: str, events: Sequence[bytes], region: str, numbers: Numbers | None = None
+        self,
+        account_id: str,
+        events: Sequence[bytes],
+        region: str,
+        numbers: Numbers | None = None,
+        accepted_at: int = 0,
     ) -> PendingAnswer:
         """Checks and publishes a batch without waiting for the bus.
 
@@ -109,6 +119,9 @@ class Intake:
             events: JSON texts.
             region: of the records that name none; empty if each names its own.
             numbers: of a client that may send the batch again.
+            accepted_at: the time (ms) whose configuration governs the events, if it is not that of the bus's taking
+                them. For the service's own events only: such messages are of a format that all readers of the bus
+                must know (`Ledger.report_worker`).
 
         Raises:
             InvalidBatch, Throttled: nothing of it was published.
@@ -121,7 +134,7 @@ class Intake:
         self._refuse_over_share(account_id, len(events))
         self._refuse_over_rate(account_id, len(events), size)
         verdicts = self._check(account_id, events, region, numbers, topics)
-        confirmations = self._publish(account_id, verdicts, numbers, topics)
+        confirmations = self._publish(account_id, verdicts, numbers, topics, accepted_at)
         timeout = self._limits.publish_timeout
         return PendingAnswer(
             verdicts, confirmations, started, timeout, self._metrics, clock=self._clock, cut_off=self._cut_off
@@ -204,6 +217,7 @@ class Intake:
         verdicts: Sequence[CheckedRecord | Rejection],
         numbers: Numbers | None,
         topics: Mapping[str, Topic],
+        accepted_at: int,
     ) -> list[Future[None]]:
         """Hands the accepted records to the bus: for each region one message, or several below the byte limit."""
         confirmations = []
@@ -217,7 +231,7 @@ class Intake:
             )
             partition = Partition(region, partition_of(account_id, topics[region].partitions))
             try:
-                confirmations.append(self._publisher.publish(partition, account_id.encode(), pack(batch)))
+                confirmations.append(self._publisher.publish(partition, account_id.encode(), pack(batch, accepted_at)))
             except EventBusError as error:
                 self._metrics.bus_failed()
                 log.warning("the bus took no message for %s: %s", region, error)

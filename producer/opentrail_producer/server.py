@@ -23,7 +23,7 @@ from opentrail_producer.authentication import Authentication, TokenAuthenticatio
 from opentrail_producer.generated import producer_pb2, producer_pb2_grpc
 from opentrail_producer.intake import Intake
 from opentrail_producer.metrics import ProducerMetrics
-from opentrail_producer.rate_limit import RateLimit
+from opentrail_producer.rate_limit import Rate, RateLimit
 from opentrail_producer.refreshed import Refreshed
 from opentrail_producer.servicer import ProducerServicer
 from opentrail_producer.settings import MEBIBYTE, Listener, ProducerSettings
@@ -35,6 +35,8 @@ SERVICE_NAME = producer_pb2.DESCRIPTOR.services_by_name["Producer"].full_name
 CLOSING_SECONDS = 5.0
 CUT_OFF_SECONDS = 2.0
 """How long calls that are cut off have to say so to their clients."""
+_NO_LIMIT = 1e12
+"""Events and bytes per second that nobody reaches."""
 
 
 def serve(
@@ -79,10 +81,15 @@ def build_intake(
     metrics: ProducerMetrics,
     *,
     ledger: Ledger | None = None,
+    limited: bool = True,
     now: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     clock: Callable[[], float] = time.monotonic,
 ) -> Intake:
-    """The way of events without gRPC, for another front (PutAuditEvents) that has authenticated its caller."""
+    """The way of events without gRPC, for another front (PutAuditEvents) that has authenticated its caller.
+
+    `limited`: whether accounts' limits hold; not for what the service itself tells of an account, which no account may
+    keep out of its record by using up its limit.
+    """
     configuration = Refreshed(
         "accounts' limits and organizations",
         Configuration(),
@@ -90,16 +97,20 @@ def build_intake(
         clock,
         settings.configuration_seconds,
     )
-    rates = AccountRates(configuration, settings.rate_limits)
+    rate_of = AccountRates(configuration, settings.rate_limits).rate_of if limited else _no_limit
     return Intake(
         publisher,
-        RateLimit(rates.rate_of, settings.rate_limits.burst_seconds, clock),
+        RateLimit(rate_of, settings.rate_limits.burst_seconds, clock),
         settings.intake,
         metrics,
         now=now,
         clock=clock,
         spool_shares=None if ledger is None else _spool_shares(settings, ledger, configuration, clock),
     )
+
+
+def _no_limit(_account_id: str) -> Rate:
+    return Rate(_NO_LIMIT, _NO_LIMIT)
 
 
 def _newer(known: Configuration, store: ConfigurationStore) -> Configuration:

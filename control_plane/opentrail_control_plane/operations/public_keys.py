@@ -5,20 +5,42 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+from opentrail.trails.refused import Refused
 from opentrail_backends.state.port import PublicKey
-from opentrail_control_plane.errors import ApiError
-from opentrail_control_plane.operations.context import Context
+from opentrail_control_plane import paging
+from opentrail_control_plane.operations.context import Context, Reply
+
+KEYS_PER_PAGE = 100
 
 
-def list_public_keys(context: Context, members: dict[str, Any]) -> dict[str, Any]:
-    """ListPublicKeys: the region's keys of a time range; without one, the key of now. All on one page."""
-    if members.get("NextToken"):
-        raise ApiError("InvalidTokenException", "This list has one page; there is no token to go on with.")
+def list_public_keys(context: Context, members: dict[str, Any]) -> Reply:
+    """ListPublicKeys: the region's keys of a time range, by their validity; without a range, the key of now.
+
+    Raises Refused: InvalidTimeRangeException, InvalidTokenException.
+    """
     start, end = (_seconds(members.get(name), context.now) for name in ("StartTime", "EndTime"))
     if start > end:
-        raise ApiError("InvalidTimeRangeException", "The start time must not be later than the end time.")
-    keys = context.state.public_keys.between(context.region, start, end)
-    return {"PublicKeyList": [_public_key(key) for key in keys]}
+        raise Refused("InvalidTimeRangeException", "The start time must not be later than the end time.")
+    query = {"operation": "ListPublicKeys", "account": context.account_id, "region": context.region}
+    query |= {name: str(members.get(name)) for name in ("StartTime", "EndTime")}
+    keys = sorted(context.state.public_keys.between(context.region, start, end), key=_place)
+    if members.get("NextToken"):
+        place = paging.opened(context.ports.token_key, query, members["NextToken"])
+        if place is None:
+            raise Refused("InvalidTokenException", "The token is not one of this query.")
+        keys = [key for key in keys if _place(key) > tuple(place)]
+    page = keys[:KEYS_PER_PAGE]
+    more = len(keys) > len(page)
+    return Reply(
+        {
+            "PublicKeyList": [_public_key(key) for key in page],
+            "NextToken": paging.seal(context.ports.token_key, query, _place(page[-1])) if more else None,
+        }
+    )
+
+
+def _place(key: PublicKey) -> tuple[int, str]:
+    return key.valid_from, key.fingerprint
 
 
 def _seconds(time: datetime | None, default: int) -> int:

@@ -1,49 +1,50 @@
-"""Reading trails: DescribeTrails, GetTrail, ListTrails, GetEventSelectors."""
+"""Reading trails: DescribeTrails, GetTrail, ListTrails."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from opentrail.trails.event_selectors import EventSelectors
+from opentrail.trails.refused import Refused
 from opentrail.trails.trail import Trail
-from opentrail_control_plane.errors import ApiError
-from opentrail_control_plane.operations.context import Context
-from opentrail_control_plane.operations.visible_trails import in_region, is_original, named, seen_by_account, the_trail
+from opentrail.trails.visibility import find_trail, in_region, is_original, named_trail, seen_by_account
+from opentrail_control_plane.operations.context import Context, Reply
 
 
-def describe_trails(context: Context, members: dict[str, Any]) -> dict[str, Any]:
-    """DescribeTrails: the asked trails, or all of this region. Names that mean nothing are passed over."""
+def describe_trails(context: Context, members: dict[str, Any]) -> Reply:
+    """DescribeTrails: the asked trails, or all of this region; by ARN, each once. Unknown ones are passed over.
+
+    Raises Refused: InvalidTrailNameException, CloudTrailARNInvalidException.
+    """
+    configuration, caller = context.configuration, context.caller
     asked = members.get("trailNameList")
     if asked:
-        trails = [trail for name in dict.fromkeys(asked) if (trail := named(context, name)) is not None]
+        named = (named_trail(configuration, caller, name) for name in asked)
+        trails = sorted({trail.arn: trail for trail in named if trail is not None}.values(), key=lambda t: t.arn)
     else:
-        trails = in_region(seen_by_account(context.configuration, context.account_id), context.region)
+        trails = in_region(seen_by_account(configuration, caller.account_id), caller.region)
     if not members.get("includeShadowTrails", True):
-        trails = [trail for trail in trails if is_original(trail, context)]
-    return {"trailList": [_trail(trail) for trail in trails]}
+        trails = [trail for trail in trails if is_original(trail, caller)]
+    return Reply({"trailList": [_trail(trail) for trail in trails]})
 
 
-def get_trail(context: Context, members: dict[str, Any]) -> dict[str, Any]:
-    """GetTrail."""
-    return {"Trail": _trail(the_trail(context, members["Name"]))}
+def get_trail(context: Context, members: dict[str, Any]) -> Reply:
+    """GetTrail. Raises Refused, as `find_trail`."""
+    return Reply({"Trail": _trail(find_trail(context.configuration, context.caller, members["Name"]))})
 
 
-def list_trails(context: Context, members: dict[str, Any]) -> dict[str, Any]:
-    """ListTrails: the account's trails of all regions, on one page."""
+def list_trails(context: Context, members: dict[str, Any]) -> Reply:
+    """ListTrails: the account's trails of all regions, by ARN. There are few, five in a region: all on one page.
+
+    Raises Refused: ValidationException; CloudTrail's model has no error for a token that is none.
+    """
     if members.get("NextToken"):
-        raise ApiError("InvalidTokenException", "This list has one page; there is no token to go on with.")
+        raise Refused("ValidationException", "This list has one page; there is no token to go on with.")
     trails = seen_by_account(context.configuration, context.account_id)
-    return {"Trails": [{"TrailARN": t.arn, "Name": t.name, "HomeRegion": t.home_region} for t in trails]}
+    return Reply({"Trails": [{"TrailARN": t.arn, "Name": t.name, "HomeRegion": t.home_region} for t in trails]})
 
 
-def get_event_selectors(context: Context, members: dict[str, Any]) -> dict[str, Any]:
-    """GetEventSelectors: basic or advanced ones, as they were put."""
-    trail = the_trail(context, members["TrailName"])
-    return {"TrailARN": trail.arn, **trail.event_selectors.to_api()}
-
-
-def _trail(trail: Trail) -> dict[str, Any]:
-    """CloudTrail's `Trail` structure; what is not set is left out."""
+def trail_settings(trail: Trail) -> dict[str, Any]:
+    """What CreateTrail and UpdateTrail answer (reference §5.4): no home region; None where a text is not set."""
     topic = trail.sns_topic_arn
     return {
         "Name": trail.name,
@@ -53,14 +54,21 @@ def _trail(trail: Trail) -> dict[str, Any]:
         "SnsTopicARN": topic,
         "IncludeGlobalServiceEvents": trail.include_global_service_events,
         "IsMultiRegionTrail": trail.is_multi_region_trail,
-        "HomeRegion": trail.home_region,
         "TrailARN": trail.arn,
         "LogFileValidationEnabled": trail.log_file_validation_enabled,
         "CloudWatchLogsLogGroupArn": trail.cloud_watch_logs_log_group_arn,
         "CloudWatchLogsRoleArn": trail.cloud_watch_logs_role_arn,
         "KmsKeyId": trail.kms_key_id,
-        "HasCustomEventSelectors": trail.event_selectors != EventSelectors(),
-        "HasInsightSelectors": False,
         "IsOrganizationTrail": trail.is_organization_trail,
         "RecursiveLogging": trail.recursive_logging,
+    }
+
+
+def _trail(trail: Trail) -> dict[str, Any]:
+    """CloudTrail's `Trail` structure."""
+    return {
+        **trail_settings(trail),
+        "HomeRegion": trail.home_region,
+        "HasCustomEventSelectors": trail.has_custom_event_selectors,
+        "HasInsightSelectors": trail.has_insight_selectors,
     }

@@ -2,9 +2,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
+from unittest import mock
 
 import pytest
 from botocore.auth import SigV4Auth
@@ -21,11 +24,15 @@ from opentrail.trails.trail import Trail
 from opentrail_backends.state import open_state_store
 from opentrail_backends.state.port import AccessKey, NewChange, StateStore
 from opentrail_control_plane.control_plane import ControlPlane
+from opentrail_control_plane.operations.context import Ports
 from opentrail_control_plane.protocol import Answer
+from opentrail_control_plane.rates import NO_LIMITS
 from opentrail_control_plane.signature_v4 import Request
 
 MANAGEMENT, MEMBER, STRANGER = "111122223333", "444455556666", "777788889999"
 SECRET = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
+REGIONS = ("us-east-1", "eu-central-1", "ap-south-1")
+PORTS = Ports(targets=None, intake=None, regions=REGIONS, token_key=bytes(32))
 TARGET = {
     "cloudtrail": "com.amazonaws.cloudtrail.v20131101.CloudTrail_20131101.",
     "organizations": "AWSOrganizationsV20161128.",
@@ -77,12 +84,20 @@ def signed_request(
     region: str = "us-east-1",
     service: str = "cloudtrail",
     token: str | None = None,
+    access_key_id: str | None = None,
+    path: str = "/",
+    query: str = "",
+    ahead: float = 0.0,
 ) -> Request:
-    """A request that botocore's own signer signed at its own time."""
-    request = AWSRequest("POST", "http://127.0.0.1:8080/", data=body, headers={**headers, "Host": "127.0.0.1:8080"})
-    SigV4Auth(Credentials(key_id(account_id), secret, token), service, region).add_auth(request)
+    """A request that botocore's own signer signed, at its own time or `ahead` seconds of it."""
+    url = f"http://127.0.0.1:8080{path}{'?' if query else ''}{query}"
+    request = AWSRequest("POST", url, data=body, headers={**headers, "Host": "127.0.0.1:8080"})
+    credentials = Credentials(access_key_id or key_id(account_id), secret, token)
+    now = datetime.now(UTC) + timedelta(seconds=ahead)
+    with mock.patch("botocore.auth.get_current_datetime", return_value=now) if ahead else nullcontext():
+        SigV4Auth(credentials, service, region).add_auth(request)
     sent = {name.lower(): value for name, value in request.headers.items()}
-    return Request("POST", "/", "", sent, body)
+    return Request("POST", path, query, sent, body, source_address="192.0.2.7")
 
 
 class Api:
@@ -117,7 +132,7 @@ def clock() -> SimpleNamespace:
 def api(state: StateStore, clock: SimpleNamespace) -> Api:
     import time
 
-    return Api(ControlPlane(state, lambda: time.time() + clock.offset))
+    return Api(ControlPlane(state, lambda: time.time() + clock.offset, PORTS, limits=NO_LIMITS))
 
 
 @pytest.fixture

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from opentrail.trails.configuration import ConfigurationHistory
 from opentrail_backends.state.port import IntendedFile, Intent, ParkedFailure, Parking, StateStore
 from tests.unit.control_plane.conftest import MANAGEMENT, TRAILS, Api
 
@@ -14,7 +16,7 @@ REGION = "us-east-1"
 NOW = "2026-01-01T00:00:00Z"
 
 
-def deliver(state: StateStore, *, parked: Parking | None = None, offset: int = 0) -> None:
+def deliver(state: StateStore, *, parked: Parking | None = None, offset: int = 0, topic: str | None = None) -> None:
     """A window with one file of the trail."""
     lease, _ = state.ledger.own(REGION, 0, 0)
     file = IntendedFile(
@@ -30,6 +32,7 @@ def deliver(state: StateStore, *, parked: Parking | None = None, offset: int = 0
         newest_event_time=1,
         trail_arn=TRAIL.arn,
         owner=MANAGEMENT,
+        sns_topic_arn=topic,
     )
     intent = Intent(lease.last_intent + 1, offset, offset + 1, {}, [file])
     lease = state.ledger.write_intent(lease, intent)
@@ -92,3 +95,90 @@ def test_a_digests_error_has_its_own_member(api: Api, state: StateStore, monkeyp
     answer = status(api)
     assert answer["LatestDigestDeliveryError"] == "KMS.DisabledException"
     assert "LatestDeliveryError" not in answer
+
+
+# --- logging --------------------------------------------------------------------------------------
+
+
+def test_a_trail_that_never_logged(api: Api) -> None:
+    answer = status(api)
+    assert answer == {
+        "IsLogging": False,
+        "LatestDeliveryAttemptTime": "",
+        "LatestDeliveryAttemptSucceeded": "",
+        "LatestNotificationAttemptTime": "",
+        "LatestNotificationAttemptSucceeded": "",
+        "TimeLoggingStarted": "",
+        "TimeLoggingStopped": "",
+    }
+
+
+def test_logging_that_started_and_stopped(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ConfigurationHistory, "known", property(lambda _: pytest.fail("every revision was read")))
+    api("StartLogging", {"Name": TRAIL.name})
+    api("UpdateTrail", {"Name": TRAIL.name, "S3KeyPrefix": "elsewhere"})
+    answer = api("GetTrailStatus", {"Name": TRAIL.arn}, region="eu-central-1")
+    assert (answer["IsLogging"], answer["TimeLoggingStarted"], answer["TimeLoggingStopped"]) == (True, NOW, "")
+    assert int(answer["StartLoggingTime"]) == 1_767_225_600
+    assert "StopLoggingTime" not in answer
+    api("StopLogging", {"Name": TRAIL.name})
+    answer = status(api)
+    assert (answer["IsLogging"], answer["TimeLoggingStarted"], answer["TimeLoggingStopped"]) == (False, NOW, NOW)
+    assert int(answer["StopLoggingTime"]) == 1_767_225_600
+    api("StartLogging", {"Name": TRAIL.name})
+    again = status(api)
+    assert (again["IsLogging"], again["StopLoggingTime"]) == (True, answer["StopLoggingTime"])
+
+
+def test_a_trail_that_an_older_release_stopped(api: Api, change: Callable[..., None]) -> None:
+    """It kept no time: it was the one of the revision."""
+    change(TRAIL, is_logging=True, started_logging_at=1_767_000_000_000)
+    assert status(api)["TimeLoggingStarted"] == "2025-12-29T09:20:00Z"
+    assert "StopLoggingTime" not in status(api)
+    change(TRAIL, is_logging=False, started_logging_at=1_767_000_000_000)
+    assert int(status(api)["StopLoggingTime"]) == 1_767_225_600
+    change(TRAIL, is_logging=False, started_logging_at=1_767_000_000_000, s3_key_prefix="elsewhere")
+    assert int(status(api)["StopLoggingTime"]) == 1_767_225_600
+
+
+# --- notifications --------------------------------------------------------------------------------
+
+TOPIC = "arn:aws:sns:us-east-1:111122223333:told"
+LEASE = 60_000
+
+
+def test_a_topic_that_was_told(api: Api, state: StateStore) -> None:
+    deliver(state, topic=TOPIC)
+    assert status(api)["LatestNotificationAttemptTime"] == ""
+    (turn,) = state.notifications.take_turns(1, LEASE)
+    state.notifications.told(turn, state.notifications.untold(TRAIL.incarnation, 10), LEASE)
+    answer = status(api)
+    assert answer["LatestNotificationAttemptTime"] == answer["LatestNotificationAttemptSucceeded"] == NOW
+    assert int(answer["LatestNotificationTime"]) == 1_767_225_600
+    assert "LatestNotificationError" not in answer
+
+
+def test_a_topic_that_cannot_be_told(api: Api, state: StateStore) -> None:
+    deliver(state, topic=TOPIC)
+    (turn,) = state.notifications.take_turns(1, LEASE)
+    state.notifications.failed(turn, [REGION], "AuthorizationError", LEASE)
+    answer = status(api)
+    assert (answer["LatestNotificationError"], answer["LatestNotificationAttemptTime"]) == ("AuthorizationError", NOW)
+    assert answer["LatestNotificationAttemptSucceeded"] == ""
+    assert not {"LatestNotificationTime", "LatestDeliveryError"} & set(answer)
+
+
+def test_a_try_that_failed_lies_after_the_one_that_succeeded(
+    api: Api, state: StateStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deliver(state, topic=TOPIC)
+    (turn,) = state.notifications.take_turns(1, LEASE)
+    state.notifications.told(turn, state.notifications.untold(TRAIL.incarnation, 10), LEASE)
+    state.notifications.failed(turn, [REGION], "NotFound", LEASE)
+    before = state.trail_status
+    a_minute_later = {"notification_failing_since": 1_767_225_660_000}
+    monkeypatch.setattr(state, "trail_status", lambda *asked: {**before(*asked), **a_minute_later})
+    answer = status(api)
+    assert answer["LatestNotificationError"] == "NotFound"
+    assert answer["LatestNotificationAttemptSucceeded"] == NOW
+    assert answer["LatestNotificationAttemptTime"] == "2026-01-01T00:01:00Z"

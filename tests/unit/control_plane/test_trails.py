@@ -1,16 +1,18 @@
+"""DescribeTrails, GetTrail and ListTrails: what an account sees from a region, and by which name."""
+
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
-from opentrail_backends.state.port import PublicKey, StateStore
 from tests.unit.control_plane.conftest import MANAGEMENT, MEMBER, STRANGER, TRAILS, Api
 
 BY_NAME = {trail.name: trail for trail in TRAILS}
 
 
-def names(answer: dict, key: str = "trailList") -> set[str]:
+def names(answer: dict[str, Any], key: str = "trailList") -> set[str]:
     return {trail["Name"] for trail in answer[key]}
 
 
@@ -82,14 +84,36 @@ def test_a_trail_has_its_members_and_leaves_out_what_is_not_set(api: Api) -> Non
 
 
 def test_list_trails_names_those_of_all_regions(api: Api) -> None:
-    answer = api("ListTrails", region="eu-west-1")
+    answer = api("ListTrails", region="ap-south-1")
     assert names(answer, "Trails") == {"home-only", "everywhere", "for-all", "in-europe"}
     assert set(answer["Trails"][0]) == {"TrailARN", "Name", "HomeRegion"}
-    assert api.refused("ListTrails", {"NextToken": "x"})[1] == "InvalidTokenException"
+    assert api.refused("ListTrails", {"NextToken": "x"})[:2] == (400, "ValidationException")
 
 
-def test_an_invalid_arn_is_told_from_an_unknown_trail(api: Api) -> None:
-    assert api.refused("GetTrail", {"Name": "arn:aws:s3:::bucket"})[:2] == (400, "CloudTrailARNInvalidException")
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [
+        ("arn:aws:s3:::bucket", "CloudTrailARNInvalidException"),
+        (f"arn:aws:cloudtrail:us-east-1:{MANAGEMENT}:trail/x", "CloudTrailARNInvalidException"),
+        ("ab", "InvalidTrailNameException"),
+    ],
+)
+def test_what_cannot_name_a_trail_is_told_from_an_unknown_one(api: Api, name: str, code: str) -> None:
+    assert api.refused("GetTrail", {"Name": name})[:2] == (400, code)
+    assert api.refused("DescribeTrails", {"trailNameList": ["home-only", name]})[:2] == (400, code)
+
+
+def test_trails_are_listed_by_arn_each_once(api: Api) -> None:
+    asked = [BY_NAME["home-only"].arn, "home-only", BY_NAME["for-all"].arn, BY_NAME["in-europe"].arn, "everywhere"]
+    listed = [trail["TrailARN"] for trail in api("DescribeTrails", {"trailNameList": asked})["trailList"]]
+    every = [BY_NAME[name].arn for name in ("in-europe", "everywhere", "for-all", "home-only")]
+    assert listed == every
+    assert [trail["TrailARN"] for trail in api("ListTrails")["Trails"]] == every
+
+
+def test_shadow_trails_that_are_named_can_be_left_out_too(api: Api) -> None:
+    asked = {"trailNameList": [BY_NAME["in-europe"].arn, "home-only"], "includeShadowTrails": False}
+    assert names(api("DescribeTrails", asked)) == {"home-only"}
 
 
 def test_event_selectors_come_as_they_were_put(api: Api) -> None:
@@ -103,54 +127,6 @@ def test_event_selectors_come_as_they_were_put(api: Api) -> None:
             "ExcludeManagementEventSources": [],
         }
     ]
-
-
-def test_status_of_a_trail_that_never_logged(api: Api) -> None:
-    status = api("GetTrailStatus", {"Name": "home-only"})
-    assert status["IsLogging"] is False
-    assert status["TimeLoggingStarted"] == status["TimeLoggingStopped"] == ""
-    assert not {"StartLoggingTime", "StopLoggingTime", "LatestDeliveryTime"} & set(status)
-
-
-def test_status_tells_when_logging_started_and_stopped(api: Api, change: Callable[..., None]) -> None:
-    trail = BY_NAME["home-only"]
-    change(trail, is_logging=True, started_logging_at=1_767_000_000_000)
-    status = api("GetTrailStatus", {"Name": trail.arn}, region="eu-central-1")
-    assert (status["IsLogging"], status["StartLoggingTime"]) == (True, 1_767_000_000)
-    assert status["TimeLoggingStarted"] == "2025-12-29T09:20:00Z"
-    assert "StopLoggingTime" not in status
-    change(trail, is_logging=False, started_logging_at=1_767_000_000_000)
-    status = api("GetTrailStatus", {"Name": "home-only"})
-    assert status["IsLogging"] is False
-    assert 1_767_225_600 <= status["StopLoggingTime"] < 1_767_225_601
-
-
-def test_public_keys_of_a_range_in_the_region_of_the_caller(api: Api, state: StateStore) -> None:
-    key = PublicKey(
-        region="us-east-1",
-        fingerprint="ab" * 16,
-        der=b"\x30\x82\x01\x0a",
-        valid_from=1000,
-        valid_until=2000,
-        reference="k",
-    )
-    state.public_keys.add(key)
-    assert api("ListPublicKeys", {"StartTime": 1500, "EndTime": 1600})["PublicKeyList"] == [
-        {"Value": "MIIBCg==", "ValidityStartTime": 1000, "ValidityEndTime": 2000, "Fingerprint": "ab" * 16}
-    ]
-    assert api("ListPublicKeys", {"StartTime": 2001, "EndTime": 3000})["PublicKeyList"] == []
-    assert api("ListPublicKeys", {"StartTime": 1500, "EndTime": 1600}, region="eu-central-1")["PublicKeyList"] == []
-    assert api("ListPublicKeys")["PublicKeyList"] == []
-    assert api.refused("ListPublicKeys", {"StartTime": 5, "EndTime": 4})[1] == "InvalidTimeRangeException"
-    assert api.refused("ListPublicKeys", {"NextToken": "x"})[1] == "InvalidTokenException"
-
-
-def test_a_member_learns_its_organization_and_a_stranger_that_there_is_none(api: Api) -> None:
-    answer = api("DescribeOrganization", service="organizations", account_id=MEMBER)
-    assert answer["Organization"]["Id"] == "o-exampleorgid"
-    assert answer["Organization"]["MasterAccountId"] == MANAGEMENT
-    refusal = api.refused("DescribeOrganization", service="organizations", account_id=STRANGER)
-    assert refusal[:2] == (400, "AWSOrganizationsNotInUseException")
 
 
 def test_a_change_is_seen_by_the_next_call(api: Api, change: Callable[..., None]) -> None:

@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry
 
 from opentrail.events.partition import partition_of
 from opentrail.events.record import Rejection, RejectionCode
+from opentrail_backends.event_bus.batches import peek
 from opentrail_backends.event_bus.port import EventBusError, MessageTooLarge, Partition, PublishFailed
 from opentrail_producer import answers
 from opentrail_producer.answers import NotConfirmed
@@ -144,6 +145,14 @@ def test_batches_at_the_limits_are_taken():
     service = Service(IntakeLimits(max_events=3, max_bytes=100))
     assert len(service.accept(ACCOUNT, [b"x" * 50, b"x" * 25, b"x" * 25], REGION)) == 3
     service.accept(ACCOUNT, [b"x"], REGION, Numbers(CLIENT, GREATEST_NUMBER))
+
+
+def test_the_services_own_events_say_which_time_governs_them_and_others_do_not(service):
+    service.accept(ACCOUNT, [record(1)], REGION)
+    service.accept(ACCOUNT, [record(2)], REGION, Numbers(CLIENT, 7), accepted_at=NOW - 1)
+    headers = [peek(value) for _, _, value in service.publisher.messages]
+    assert [(header.version, header.accepted_at) for header in headers] == [(1, 0), (2, NOW - 1)]
+    assert [batch.count for batch in service.publisher.batches()] == [1, 1]
 
 
 def test_numbers_of_accepted_events_travel_and_give_missing_ids(service):
