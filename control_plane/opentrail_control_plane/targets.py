@@ -10,10 +10,10 @@ import logging
 import re
 from collections.abc import Collection
 
+from opentrail.policies.resource_policy import InvalidPolicy, parse_policy
 from opentrail.trails.caller import Caller
 from opentrail.trails.configuration import Configuration
 from opentrail.trails.refused import Refused
-from opentrail.trails.resource_policy import InvalidPolicy, parse_policy
 from opentrail.trails.target_policies import bucket_lets_in, topic_lets_in
 from opentrail.trails.trail import Trail
 from opentrail_backends.key_management.port import KeyManagementError, KeyNotFound

@@ -12,7 +12,7 @@ from fractions import Fraction
 from functools import cache
 from itertools import product
 
-from opentrail.trails.resource_policy import Decision
+from opentrail.policies.resource_policy import Decision
 
 KINDS = ("String", "Numeric", "Date", "Bool", "IpAddress", "NotIpAddress", "Arn", "Null", "Binary")
 """What the names of condition operators begin with; Binary is one that is not known."""

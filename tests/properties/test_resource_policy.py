@@ -7,8 +7,8 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from opentrail.trails.policy_patterns import matches
-from opentrail.trails.resource_policy import PolicyRequest, Principal, parse_policy
+from opentrail.policies.patterns import matches
+from opentrail.policies.resource_policy import PolicyRequest, Principal, parse_policy
 from tests.properties.policy_evaluator import KINDS, decision_of, glob
 
 ACCOUNTS = ["111122223333", "444455556666"]

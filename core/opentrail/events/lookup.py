@@ -43,6 +43,11 @@ class LookupKey(StrEnum):
 INSIGHT_KEYS = frozenset({LookupKey.EVENT_ID, LookupKey.EVENT_NAME, LookupKey.EVENT_SOURCE})
 """The keys by which Insights events are found."""
 
+# Plain texts: a member of an enum takes as long to tell its value as the rest of an attribute takes to be made.
+_SINGLE = ("EventId", "EventName", "EventSource", "ReadOnly", "AccessKeyId", "Username")
+"""The keys of the first members of LookupFields, in their order."""
+_NAME, _TYPE = "ResourceName", "ResourceType"
+
 
 class UnreadableRecord(ValueError):
     """The bytes are no JSON object in UTF-8 with an `eventID`."""
@@ -115,20 +120,12 @@ def lookup_fields(record: bytes) -> LookupFields:
 
 def lookup_attributes(fields: LookupFields) -> list[tuple[str, str]]:
     """(key, value) of each lookup attribute of an event, each once: at most six, and two for each resource."""
-    single = (
-        (LookupKey.EVENT_ID.value, fields.event_id),
-        (LookupKey.EVENT_NAME.value, fields.event_name),
-        (LookupKey.EVENT_SOURCE.value, fields.event_source),
-        (LookupKey.READ_ONLY.value, fields.read_only),
-        (LookupKey.ACCESS_KEY_ID.value, fields.access_key_id),
-        (LookupKey.USERNAME.value, fields.username),
-    )
-    attributes = [(key, value) for key, value in single if value is not None]
+    attributes = [(key, value) for key, value in zip(_SINGLE, fields[:-1], strict=True) if value is not None]
     if fields.resources:
-        names = dict.fromkeys(resource.name for resource in fields.resources)
-        types = dict.fromkeys(resource.type for resource in fields.resources)
-        attributes += [(LookupKey.RESOURCE_NAME.value, name) for name in names if name is not None]
-        attributes += [(LookupKey.RESOURCE_TYPE.value, type_) for type_ in types if type_ is not None]
+        names = dict.fromkeys([resource.name for resource in fields.resources])
+        types = dict.fromkeys([resource.type for resource in fields.resources])
+        attributes += [(_NAME, name) for name in names if name is not None]
+        attributes += [(_TYPE, type_) for type_ in types if type_ is not None]
     return attributes
 
 

@@ -148,13 +148,16 @@ _NAMED_IN_CALLS: Mapping[str, Mapping[str, str | None]] = {
 }
 """By the service, the first label of `eventSource`: paths of members, and the type of what they name, if it has one."""
 
-_Named = Sequence[tuple[str, Sequence[str], str | None]]
+_Named = Mapping[str, Sequence[tuple[Sequence[str], str | None]]]
+"""By the first member of a path: those behind it, and the type."""
 
 
 def _compiled(paths: Mapping[str, str | None]) -> _Named:
-    """The first member of each path, those behind it, and the type."""
-    parts = [(path.split("."), type_) for path, type_ in paths.items()]
-    return [(members[0], members[1:], type_) for members, type_ in parts]
+    named: dict[str, list[tuple[Sequence[str], str | None]]] = {}
+    for path, type_ in paths.items():
+        first, *rest = path.split(".")
+        named.setdefault(first, []).append((rest, type_))
+    return named
 
 
 _NAMED = {service: _compiled({**_ANY_SERVICE, **paths}) for service, paths in _NAMED_IN_CALLS.items()}
@@ -187,9 +190,8 @@ def _listed(resources: Raw) -> Iterator[LookupResource]:
 
 def _named(service: str, called_with: Raw) -> Iterator[LookupResource]:
     """What the members of a request or an answer name."""
-    members = members_of(called_with)
-    if members:
-        for first, rest, type_ in _NAMED.get(service, _NAMED_ANYWHERE):
-            if first in members:
-                for name in texts_at(members[first], rest):
-                    yield LookupResource(type_, name)
+    known = _NAMED.get(service, _NAMED_ANYWHERE)
+    for member, value in members_of(called_with).items():
+        for rest, type_ in known.get(member, ()):
+            for name in texts_at(value, rest):
+                yield LookupResource(type_, name)

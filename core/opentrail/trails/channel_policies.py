@@ -8,15 +8,15 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from opentrail.evidence.times import format_time
+from opentrail.policies.conditions import Condition, is_known_operator
+from opentrail.policies.patterns import has_variable
+from opentrail.policies.resource_policy import Decision, InvalidPolicy, Policy, PolicyRequest, Principal, parse_policy
+from opentrail.policies.statement import Statement
 from opentrail.trails.caller import Caller
 from opentrail.trails.channel import Channel, ResourcePolicy
 from opentrail.trails.channel_requests import named_channel
 from opentrail.trails.configuration import Configuration
-from opentrail.trails.policy_conditions import Condition, is_known_operator
-from opentrail.trails.policy_patterns import has_variable
-from opentrail.trails.policy_statement import Statement
 from opentrail.trails.refused import Refused
-from opentrail.trails.resource_policy import Decision, InvalidPolicy, Policy, PolicyRequest, Principal, parse_policy
 
 PUT_AUDIT_EVENTS = "cloudtrail-data:PutAuditEvents"
 """The one action of a channel's policy."""

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from opentrail.policies.resource_policy import Decision, Policy, PolicyRequest, Principal
 from opentrail.trails.names import parse_trail_arn
-from opentrail.trails.resource_policy import Decision, Policy, PolicyRequest, Principal
 from opentrail.trails.trail import Trail
 
 SERVICE = "cloudtrail.amazonaws.com"

@@ -6,6 +6,7 @@ import json
 from datetime import UTC, datetime
 
 import pytest
+from msgspec import Raw
 
 from opentrail.events.lookup import (
     INSIGHT_KEYS,
@@ -16,6 +17,7 @@ from opentrail.events.lookup import (
     lookup_fields,
 )
 from opentrail.events.lookup_resources import MAX_RESOURCES, LookupResource
+from opentrail.events.lookup_values import MAX_ELEMENTS, elements_of
 from tests.unit.core.events.record_samples import FULL, NOW, text
 
 ID = FULL["eventID"]
@@ -123,7 +125,7 @@ def test_a_long_identity_is_read_too():
     [
         ("s3", {"bucketName": "logs", "Host": "x"}, [("AWS::S3::Bucket", "logs")]),
         ("lambda", {"functionName": "f"}, [("AWS::Lambda::Function", "f")]),
-        ("iam", {"userName": "alice", "policyArn": "p"}, [("AWS::IAM::Policy", "p"), ("AWS::IAM::User", "alice")]),
+        ("iam", {"userName": "alice", "policyArn": "p"}, [("AWS::IAM::User", "alice"), ("AWS::IAM::Policy", "p")]),
         ("sts", {"roleArn": "arn:r", "roleSessionName": "s"}, [("AWS::IAM::Role", "arn:r")]),
         ("dynamodb", {"tableName": "orders"}, [("AWS::DynamoDB::Table", "orders")]),
         ("kms", {"keyId": "alias/a"}, [("AWS::KMS::Key", "alias/a")]),
@@ -131,7 +133,7 @@ def test_a_long_identity_is_read_too():
         (
             "cloudtrail",
             {"name": "t", "s3BucketName": "b"},
-            [("AWS::S3::Bucket", "b"), ("AWS::CloudTrail::Trail", "t")],
+            [("AWS::CloudTrail::Trail", "t"), ("AWS::S3::Bucket", "b")],
         ),
         (
             "ec2",
@@ -180,6 +182,11 @@ def test_the_number_of_resources_and_attributes_is_bounded():
     assert len(found.resources) == MAX_RESOURCES
     assert found.resources[0] == LookupResource("AWS::X::0", "arn:0")
     assert len(lookup_attributes(found)) == 2 + 2 * MAX_RESOURCES
+
+
+def test_of_a_long_array_the_first_elements_are_looked_at():
+    elements = elements_of(Raw(text(list(range(5_000)))))
+    assert [int(bytes(element)) for element in elements] == list(range(MAX_ELEMENTS))
 
 
 def test_values_that_cannot_be_asked_for_are_left_out():

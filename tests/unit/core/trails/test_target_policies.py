@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from opentrail.trails.resource_policy import parse_policy
+from opentrail.policies.resource_policy import parse_policy
 from opentrail.trails.target_policies import bucket_lets_in, topic_lets_in
 from opentrail.trails.trail import Trail
 from tests.trail_policies import CLOUDTRAIL, bucket_statements, policy, topic_statement

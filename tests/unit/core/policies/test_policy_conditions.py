@@ -2,8 +2,17 @@ from __future__ import annotations
 
 import pytest
 
-from opentrail.trails.resource_policy import Principal
-from tests.unit.core.trails.policy_samples import ALICE, ALLOWED, DENIED, NOT_MENTIONED, TRAIL, decides, put, statement
+from opentrail.policies.resource_policy import Principal
+from tests.unit.core.policies.policy_samples import (
+    ALICE,
+    ALLOWED,
+    DENIED,
+    NOT_MENTIONED,
+    TRAIL,
+    decides,
+    put,
+    statement,
+)
 
 
 @pytest.mark.parametrize(

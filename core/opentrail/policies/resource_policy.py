@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, NoReturn
 
-from opentrail.trails.policy_conditions import Condition
-from opentrail.trails.policy_statement import ACCOUNT, IDENTITY, UNIQUE_ID, Element, PolicyRequest, Principal, Statement
+from opentrail.policies.conditions import Condition
+from opentrail.policies.statement import ACCOUNT, IDENTITY, UNIQUE_ID, Element, PolicyRequest, Principal, Statement
 
 __all__ = ["Decision", "InvalidPolicy", "Policy", "PolicyRequest", "Principal", "parse_policy"]
 

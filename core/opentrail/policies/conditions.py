@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-from opentrail.trails.policy_patterns import Verdict, all_of, any_of, has_variable, matches, opposite
+from opentrail.policies.patterns import Verdict, all_of, any_of, has_variable, matches, opposite
 
 Test = Callable[[str, str], Verdict]
 """From one value of the policy and the request's value to whether they fit."""

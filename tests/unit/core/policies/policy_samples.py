@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from opentrail.trails.resource_policy import Decision, PolicyRequest, Principal, parse_policy
+from opentrail.policies.resource_policy import Decision, PolicyRequest, Principal, parse_policy
 
 ALLOWED, DENIED, NOT_MENTIONED = Decision.ALLOWED, Decision.DENIED, Decision.NOT_MENTIONED
 CLOUDTRAIL = Principal(service="cloudtrail.amazonaws.com")

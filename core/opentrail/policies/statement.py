@@ -6,8 +6,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from opentrail.trails.policy_conditions import Condition
-from opentrail.trails.policy_patterns import Verdict, all_of, any_of, has_variable, matches, opposite
+from opentrail.policies.conditions import Condition
+from opentrail.policies.patterns import Verdict, all_of, any_of, has_variable, matches, opposite
 
 ACCOUNT = re.compile(r"(?P<id>[0-9]{12})|arn:aws[a-z-]*:iam::(?P<root>[0-9]{12}):root")
 """An account as principal: its id, or the ARN of its root."""

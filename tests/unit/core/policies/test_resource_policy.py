@@ -5,9 +5,9 @@ from typing import ClassVar
 
 import pytest
 
-from opentrail.trails.policy_patterns import matches
-from opentrail.trails.resource_policy import PolicyRequest, Principal, parse_policy
-from tests.unit.core.trails.policy_samples import (
+from opentrail.policies.patterns import matches
+from opentrail.policies.resource_policy import PolicyRequest, Principal, parse_policy
+from tests.unit.core.policies.policy_samples import (
     ALICE,
     ALLOWED,
     CHANNEL,

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from opentrail.trails.resource_policy import MAX_POLICY_CHARACTERS, InvalidPolicy, parse_policy
-from tests.unit.core.trails.policy_samples import decides, put, statement
+from opentrail.policies.resource_policy import MAX_POLICY_CHARACTERS, InvalidPolicy, parse_policy
+from tests.unit.core.policies.policy_samples import decides, put, statement
 
 
 @pytest.mark.parametrize(
