@@ -12,8 +12,11 @@ from urllib.parse import urlsplit
 
 from opentrail_backends.event_bus import open_event_bus
 from opentrail_backends.event_bus.port import EventBus, EventBusError
-from opentrail_backends.key_management import open_key_management
+from opentrail_backends.key_management import open_key_management, open_storage_keys
 from opentrail_backends.key_management.port import KeyManagement, KeyManagementError
+from opentrail_backends.key_management.storage_keys import StorageKeys
+from opentrail_backends.notifications import open_notifications
+from opentrail_backends.notifications.port import Notifications
 from opentrail_backends.object_store import open_object_store
 from opentrail_backends.object_store.port import ObjectStore, ObjectStoreError
 from opentrail_backends.state import open_state_store
@@ -54,6 +57,17 @@ class Parts:
     def keys(self) -> KeyManagement:
         """The key management."""
         return _opened("key management", lambda: open_key_management(self.settings.url_of("keys")))
+
+    @cached_property
+    def storage_keys(self) -> StorageKeys:
+        """The keys that trails may name for their objects."""
+        url, store_url = self.settings.storage_keys, self.settings.url_of("object_store")
+        return _opened("trails' keys", lambda: open_storage_keys(url, store_url))
+
+    @cached_property
+    def notifications(self) -> Notifications:
+        """Trails' topics."""
+        return _opened("notifications", lambda: open_notifications(self.settings.notifications))
 
     @cached_property
     def object_store(self) -> ObjectStore:

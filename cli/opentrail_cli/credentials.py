@@ -48,7 +48,7 @@ def make_access_key(secret_key: bytes, account_id: str, name: str, role: str) ->
     """The access key of an account with a name, in the form that AWS clients expect."""
     public = base64.b32encode(_derive(secret_key, "access key id", account_id, name)).decode()
     secret = base64.b64encode(_derive(secret_key, "secret access key", account_id, name)).decode()
-    return AccessKey("AKIA" + public[:16], secret[:40], account_id, role)
+    return AccessKey("AKIA" + public[:16], secret[:40], account_id, role, name)
 
 
 def _derive(secret_key: bytes, *names: str) -> bytes:

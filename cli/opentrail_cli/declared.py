@@ -49,7 +49,8 @@ class DeclaredOrganization(_Declared):
     id: OrganizationId
     management_account_id: AccountId
     member_account_ids: list[AccountId] = []
-    delegated_administrators: Annotated[list[AccountId], Field(max_length=3)] = []
+    delegated_administrators: Annotated[list[AccountId], Field(max_length=3)] | None = None
+    """None leaves those that there are, as they were registered through the API."""
 
 
 class DeclaredToken(_Declared):

@@ -5,7 +5,6 @@ Pure functions: the newest configuration and the time go in, changes come out. E
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeVar
@@ -20,6 +19,8 @@ from opentrail.trails.configuration import (
     trail_body,
 )
 from opentrail.trails.event_selectors import EventSelectors, InvalidEventSelectors
+from opentrail.trails.limits import TRAILS_PER_REGION, crowded_regions
+from opentrail.trails.logging_sessions import with_session
 from opentrail.trails.names import InvalidName, check_bucket_name, check_prefix, check_trail_name
 from opentrail.trails.trail import Trail
 from opentrail_backends.state.port import NewChange
@@ -32,9 +33,6 @@ from opentrail_cli.declared import (
     Places,
 )
 from opentrail_cli.errors import Mistakes
-
-TRAILS_PER_REGION = 5
-"""CloudTrail's quota: a multi-region or organization trail counts in each region and account that it is in."""
 
 T = TypeVar("T", Account, Organization, Trail)
 
@@ -93,7 +91,9 @@ class _Wanted:
         self._before = configuration
         self.accounts = {a.id: Account(**a.model_dump()) for a in declaration.accounts}
         self._known_accounts = self.accounts.keys() | configuration.accounts.keys()
-        self.organizations = {o.id: _organization(o) for o in declaration.organizations}
+        self.organizations = {
+            o.id: _organization(o, configuration.organizations.get(o.id)) for o in declaration.organizations
+        }
         self._known_organizations = {**configuration.organizations, **self.organizations}
         self._check_accounts(declaration)
         self._check_organizations(declaration)
@@ -116,28 +116,17 @@ class _Wanted:
 
     def check_limits(self, trails: Sequence[Trail]) -> None:
         """At most five trails in a region of an account (CloudTrail's quota)."""
-        counted = Counter(
-            (account_id, region)
-            for account_id, seen in self._trails_by_account(trails).items()
-            for region in {trail.home_region for trail in seen}
-            for trail in seen
-            if trail.home_region == region or trail.is_multi_region_trail
+        wanted = Configuration(
+            trails={trail.incarnation: trail for trail in trails}, organizations=self._known_organizations
         )
-        for (account_id, region), count in sorted(counted.items()):
-            if count > TRAILS_PER_REGION:
-                self.mistakes.append(
-                    f"trails: account {account_id} would have {count} trails in {region}; "
-                    f"there may be {TRAILS_PER_REGION}, those of its organization included"
-                )
-
-    def _trails_by_account(self, trails: Sequence[Trail]) -> Mapping[str, list[Trail]]:
-        by_account: dict[str, list[Trail]] = {}
-        for trail in trails:
-            organization = self._known_organizations.get(trail.organization_id or "")
-            members = organization.member_account_ids if organization is not None else {trail.account_id}
-            for account_id in members:
-                by_account.setdefault(account_id, []).append(trail)
-        return by_account
+        members = (organization.member_account_ids for organization in self._known_organizations.values())
+        accounts = {trail.account_id for trail in trails}.union(*members)
+        # Where none of an account's trails is at home it has no more of them than where one is.
+        for crowded in sorted(crowded_regions(wanted, accounts, regions=())):
+            self.mistakes.append(
+                f"trails: account {crowded.account_id} would have {crowded.trails} trails in {crowded.region}; "
+                f"there may be {TRAILS_PER_REGION}, those of its organization included"
+            )
 
     def _check_accounts(self, declaration: Declaration) -> None:
         self._check_repeated("accounts", [account.id for account in declaration.accounts])
@@ -219,12 +208,16 @@ class _Wanted:
         self.mistakes.append(f"{self._places.of(kind, index, field)}: {message}")
 
 
-def _organization(declared: DeclaredOrganization) -> Organization:
+def _organization(declared: DeclaredOrganization, before: Organization | None) -> Organization:
+    members = frozenset({*declared.member_account_ids, declared.management_account_id})
+    administrators = declared.delegated_administrators
+    if administrators is None:  # who is no member any more is no administrator either
+        administrators = sorted(members & before.delegated_administrators) if before is not None else []
     return Organization(
         id=declared.id,
         management_account_id=declared.management_account_id,
-        member_account_ids=frozenset({*declared.member_account_ids, declared.management_account_id}),
-        delegated_administrators=frozenset(declared.delegated_administrators),
+        member_account_ids=members,
+        delegated_administrators=frozenset(administrators),
     )
 
 
@@ -235,23 +228,12 @@ def _trail(
     now: int,
     new_incarnation: Callable[[], str],
 ) -> Trail:
-    """The trail as it is to be. Switching logging or validation on begins a session, with chains of its own."""
+    """The trail as it is to be. What the API alone sets (tags, Insights) stays as it is."""
     members = declared.model_dump(exclude={"start_logging", "event_selectors", "advanced_event_selectors"})
-    trail = Trail(
-        incarnation=new_incarnation() if before is None else before.incarnation,
-        is_logging=declared.start_logging,
-        logging_session=0 if before is None else before.logging_session,
-        started_logging_at=0 if before is None else before.started_logging_at,
-        event_selectors=selectors,
-        **members,
-    )
-    started = trail.is_logging and (before is None or not before.is_logging)
-    validation_began = trail.log_file_validation_enabled and (
-        before is not None and not before.log_file_validation_enabled
-    )
-    if started or (trail.is_logging and validation_began):
-        return replace(trail, logging_session=trail.logging_session + 1, started_logging_at=now)
-    return trail
+    members.update(is_logging=declared.start_logging, event_selectors=selectors)
+    if before is None:
+        return with_session(Trail(incarnation=new_incarnation(), **members), None, now)
+    return with_session(replace(before, **members), before, now)
 
 
 def _key(trail: Trail) -> _TrailKey:

@@ -10,8 +10,10 @@ from typing import Annotated, Literal
 
 import typer
 
+from opentrail_cli.access_keys import access_key_app
 from opentrail_cli.composition import BACKEND_ERRORS, Parts
 from opentrail_cli.errors import CommandFailed
+from opentrail_cli.history import history_app
 from opentrail_cli.opening import local_parts, opened_settings, print_json
 from opentrail_cli.operator_commands import operator_app
 from opentrail_cli.options import ConfigOption, DataDirectoryOption
@@ -30,7 +32,9 @@ app = typer.Typer(
 keys_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, context_settings=_WIDTH)
 token_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, context_settings=_WIDTH)
 app.add_typer(operator_app)
+app.add_typer(history_app, name="history", help="Management events of the last 90 days.")
 app.add_typer(keys_app, name="keys", help="Public keys that auditors need.")
+app.add_typer(access_key_app, name="access-key", help="Access keys for the CloudTrail API.")
 app.add_typer(token_app, name="token", help="Tokens of those who send events.")
 
 

@@ -10,18 +10,26 @@ from typing import Literal
 
 from prometheus_client import CollectorRegistry, start_http_server
 
+from opentrail_backends.event_bus.port import EventPublisher
 from opentrail_backends.object_store.port import ObjectStoreError
 from opentrail_cli.composition import BACKEND_ERRORS, Parts
 from opentrail_cli.errors import CommandFailed
+from opentrail_cli.event_intake import ProducerIntake
 from opentrail_cli.malloc import keep_large_buffers
 from opentrail_cli.settings import Settings, split_address
+from opentrail_control_plane.allowed_buckets import AllowedBuckets
+from opentrail_control_plane.history.indexer import HistoryIndexer
+from opentrail_control_plane.history.metrics import HistoryMetrics
+from opentrail_control_plane.operations.context import Ports
 from opentrail_control_plane.server import ControlPlaneServer, ControlPlaneSettings
+from opentrail_control_plane.targets import Targets
 from opentrail_delivery.errors import DeliveryHalted
 from opentrail_delivery.metrics import DeliveryMetrics
 from opentrail_delivery.service import DeliveryPorts, DeliveryService
 from opentrail_delivery.settings import DeliverySettings
 from opentrail_delivery.spool import Spool
-from opentrail_producer.server import serve
+from opentrail_producer.metrics import ProducerMetrics
+from opentrail_producer.server import build_intake, serve
 from opentrail_producer.settings import IntakeLimits, Listener, ProducerSettings, RateLimits, TlsFiles
 
 ServiceName = Literal["producer", "delivery", "control-plane"]
@@ -54,9 +62,8 @@ class Services:
         keep_large_buffers()
         try:
             self._start_metrics()
-            if names != ("control-plane",):
-                for region in self._settings.regions:
-                    self._parts.event_bus.ensure_topic(region, self._settings.partitions)
+            for region in self._settings.regions:
+                self._parts.event_bus.ensure_topic(region, self._settings.partitions)
             for name in ALL_SERVICES:
                 if name in names:
                     starters[name]()
@@ -93,6 +100,7 @@ class Services:
                 state_store=parts.state,
                 key_management=parts.keys,
                 spool=spool,
+                notifications=parts.notifications,
             ),
             metrics=DeliveryMetrics(self._registry),
         )
@@ -114,22 +122,55 @@ class Services:
         self.producer_address = _with_port(settings.producer_address, port)
 
     def _start_control_plane(self) -> None:
-        settings = self._settings
+        parts, settings = self._parts, self._settings
         host, port = split_address(settings.control_plane_address)
+        publisher = parts.event_bus.publisher()
+        self._stops.callback(publisher.close, settings.drain_seconds)
+        # No limit of an account, and no share of the spool that it has used up, keeps its API calls out of the record.
+        unlimited = build_intake(
+            producer_settings(settings), parts.state.configuration, publisher, ProducerMetrics(), limited=False
+        )
         server = ControlPlaneServer(
             ControlPlaneSettings(
                 host=host,
                 port=port,
                 certificate_file=settings.tls_certificate_file,
                 private_key_file=settings.tls_private_key_file,
+                share_port=settings.share_port,
             ),
-            self._parts.state,
+            parts.state,
             time.time,
+            ports=self._control_plane_ports(publisher),
+            own_calls=ProducerIntake(unlimited),
+            registry=self._registry,
         )
         port = server.start()
         self._stops.callback(server.stop, settings.drain_seconds)
+        indexer = HistoryIndexer(parts.event_bus, parts.state.history, HistoryMetrics(self._registry))
+        indexer.start()
+        self._stops.callback(indexer.stop, settings.drain_seconds)
         scheme = "http" if settings.tls_certificate_file is None else "https"
         self.control_plane_url = f"{scheme}://{_with_port(settings.control_plane_address, port)}"
+
+    def _control_plane_ports(self, publisher: EventPublisher) -> Ports:
+        """What the control plane stands on. It checks trails' targets, and puts events on the bus like a producer."""
+        parts, settings = self._parts, self._settings
+        configuration, ledger = parts.state.configuration, parts.state.ledger
+        of_producer, metrics = producer_settings(settings), ProducerMetrics()
+        intake = build_intake(of_producer, configuration, publisher, metrics, ledger=ledger)
+        targets = Targets(
+            parts.object_store,
+            parts.storage_keys,
+            parts.notifications,
+            AllowedBuckets.parse(settings.allowed_buckets),
+            reserved_buckets=(SPOOL_BUCKET,),
+        )
+        return Ports(
+            targets=targets,
+            intake=ProducerIntake(intake),
+            regions=settings.regions,
+            token_key=parts.secret_key,
+        )
 
     def _start_metrics(self) -> None:
         if self._settings.metrics_address is not None:

@@ -17,6 +17,7 @@ from urllib.parse import quote
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from opentrail_cli.errors import Mistakes
+from opentrail_control_plane.allowed_buckets import AllowedBuckets
 
 PREFIX = "OPENTRAIL_"
 OTHER_VARIABLES = frozenset({"OPENTRAIL_CONFIG", "OPENTRAIL_TOKEN", "OPENTRAIL_PRODUCER"})
@@ -35,6 +36,8 @@ _SCHEMES = {
     "state": ("sqlite:///", "postgresql+psycopg://"),
     "keys": ("file:///", "awskms:"),
     "spool": ("file:///", "s3://"),
+    "storage_keys": ("awskms:",),
+    "notifications": ("sns://",),
 }
 MEBIBYTE = 1024 * 1024
 GIBIBYTE = 1024 * MEBIBYTE
@@ -61,6 +64,13 @@ class Settings(BaseModel):
     """`file:///DIRECTORY` or `awskms:…`. Default: `keys` in the data directory."""
     spool: str = ""
     """`file:///DIRECTORY` or `s3://…`: what cannot be delivered now. Default: `spool` in the data directory."""
+    storage_keys: str = ""
+    """`awskms:?…`: the KMS whose keys trails may name. Default: AWS KMS beside AWS S3, else the keys that the object
+    store's URL lists."""
+    notifications: str = ""
+    """`sns://?…`: where trails' topics are. Default: nowhere, no trail can have one."""
+    allowed_buckets: tuple[str, ...] = ()
+    """`ACCOUNT:BUCKET`, with `*` for any characters: buckets that accounts may use whatever its policy says."""
     secret_key_file: Path | None = None
     """32 random bytes that encrypt access keys' secrets at rest; made if missing. Default: in the data directory."""
 
@@ -82,7 +92,7 @@ class Settings(BaseModel):
     plaintext_allowed: bool = False
     """Allows addresses other than loopback without TLS, for a proxy in front that ends TLS."""
     share_port: bool = False
-    """Whether several producer processes may listen on one port."""
+    """Whether several processes of the producer, or of the control plane, may listen on one port."""
 
     events_per_second: Seconds = 10_000.0
     bytes_per_second: Seconds = 20.0 * MEBIBYTE
@@ -118,17 +128,23 @@ class Settings(BaseModel):
     log_format: Literal["text", "json"] = "text"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
-    @field_validator("regions", mode="before")
+    @field_validator("regions", "allowed_buckets", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
         return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
-    @field_validator("event_bus", "object_store", "state", "keys", "spool")
+    @field_validator("event_bus", "object_store", "state", "keys", "spool", "storage_keys", "notifications")
     @classmethod
     def _known_scheme(cls, value: str, info: Any) -> str:
         schemes = _SCHEMES[info.field_name]
         if value and not value.startswith(schemes):
             raise ValueError(f"must begin with {' or '.join(schemes)}")
+        return value
+
+    @field_validator("allowed_buckets")
+    @classmethod
+    def _account_and_bucket(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        AllowedBuckets.parse(value)
         return value
 
     @field_validator("producer_address", "control_plane_address", "metrics_address")

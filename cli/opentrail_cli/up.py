@@ -89,7 +89,8 @@ def _print_ready(console: Console, settings: Settings, services: Services, appli
     console.print("\n  Next, in another terminal:", style="bold")
     console.print("    opentrail ingest FILE…      sends CloudTrail records")
     console.print("    opentrail status            shows what became of them")
-    console.print(f"    aws cloudtrail describe-trails --region us-east-1 --endpoint-url {services.control_plane_url}")
+    console.print("    aws cloudtrail create-trail --name audit --s3-bucket-name audit-logs --region us-east-1 \\")
+    console.print(f"        --endpoint-url {services.control_plane_url}      makes a trail, with the access key")
     console.print("\nCtrl-C stops it.")
 
 

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from opentrail.trails.configuration import Kind
+from opentrail.trails.configuration import Change, Kind, trail_body
+from opentrail.trails.trail import InsightSelector
 from opentrail_cli.declared import parse_declaration
 from opentrail_cli.errors import Mistakes
 from tests.unit.cli.declarations import TRAIL, WHOLE, after, changes, mistakes
@@ -27,6 +30,7 @@ def test_stopping_and_starting_begins_a_session_and_stopping_alone_does_not() ->
     stopped = after(TRAIL + "start_logging = false\n", first, now=5000)
     (trail,) = stopped.trails.values()
     assert (trail.is_logging, trail.logging_session, trail.started_logging_at) == (False, 1, 1000)
+    assert trail.stopped_logging_at == 5000
     (again,) = after(TRAIL, stopped, now=9000).trails.values()
     assert (again.is_logging, again.logging_session, again.started_logging_at) == (True, 2, 9000)
     assert again.incarnation == trail.incarnation
@@ -43,6 +47,16 @@ def test_switching_validation_on_begins_a_session_and_off_does_not() -> None:
 def test_another_change_leaves_the_session_alone() -> None:
     (trail,) = after(TRAIL + 's3_key_prefix = "p"\n', after(TRAIL), now=5000).trails.values()
     assert (trail.s3_key_prefix, trail.logging_session, trail.started_logging_at) == ("p", 1, 1000)
+
+
+def test_what_only_the_api_sets_stays() -> None:
+    first = after(TRAIL)
+    (trail,) = first.trails.values()
+    set_by_api = replace(trail, tags={"team": "audit"}, insight_selectors=(InsightSelector("ApiErrorRateInsight"),))
+    changed = first.after(Change(first.revision + 1, 2000, Kind.TRAIL, trail.incarnation, trail_body(set_by_api)))
+    assert changes(TRAIL, changed) == []
+    (moved,) = after(TRAIL + 's3_key_prefix = "p"\n', changed, now=5000).trails.values()
+    assert moved == replace(set_by_api, s3_key_prefix="p")
 
 
 def test_a_trail_that_does_not_log_has_no_session() -> None:
@@ -96,6 +110,15 @@ def test_delegated_administrators_are_members_and_at_most_three() -> None:
     assert "999999999999 is not a member" in mistakes(WHOLE.replace("[[tokens]]", line))[0]
     with pytest.raises(Mistakes, match="at most 3"):
         parse_declaration(WHOLE.replace("[[tokens]]", line.replace('"]', '", "1", "2", "3"]')), "t")
+
+
+def test_administrators_that_the_api_registered_stay_while_they_are_members() -> None:
+    registered = WHOLE.replace("[[tokens]]", 'delegated_administrators = ["444455556666"]\n\n[[tokens]]')
+    assert changes(WHOLE, after(registered)) == []
+    without_it = WHOLE.replace('member_account_ids = ["444455556666"]', "member_account_ids = []")
+    (change,) = changes(without_it, after(registered))
+    assert change.body is not None
+    assert change.body["delegated_administrators"] == []
 
 
 def trails(number: int, **fields: str) -> str:
