@@ -16,6 +16,11 @@ class ConfigurationFeed:
         self._lock = threading.Lock()
         self.history = ConfigurationHistory()
 
+    def topic_of(self, incarnation: str) -> str | None:
+        """The topic of a trail as far as this process knows; of one that is gone: the one that it had last."""
+        trail = self.history.newest.trails.get(incarnation) or next(self.history.forms_of(incarnation), None)
+        return trail.sns_topic_arn if trail else None
+
     def refresh(self) -> Configuration:
         """Asks for newer revisions and returns the newest. Raises StateError."""
         with self._lock:

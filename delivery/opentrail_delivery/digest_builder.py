@@ -15,7 +15,7 @@ from opentrail.trails.configuration import Configuration
 from opentrail.trails.trail import Trail
 from opentrail_backends.event_bus.port import EventBus
 from opentrail_backends.key_management.port import KeyManagementError
-from opentrail_backends.state.port import Chain, Chains, Ledger, Orphans
+from opentrail_backends.state.port import ApiCalls, Chain, Chains, Ledger, Orphans
 from opentrail_delivery.chain_roster import (
     ChainKey,
     chain_key,
@@ -45,6 +45,7 @@ class BuilderTools:
     """The ports and values that a builder needs."""
 
     chains: Chains
+    calls: ApiCalls
     ledger: Ledger
     feed: ConfigurationFeed
     event_bus: EventBus
@@ -152,10 +153,16 @@ class DigestBuilder:
         self._tools.chains.move(cut, *target, place_of(trail, chain.account_id, chain.region))
 
     def _end_chains(self, ending: Sequence[Chain]) -> bool:
-        """Chains that nothing asks for any more end, once delivery has passed what the bus held by then."""
+        """Chains that nothing asks for any more end, once delivery has passed what the bus held by then.
+
+        By then it held the call that ended them, too, which belongs to the trail as it was before: asked after the
+        configuration was read, which showed the call with its change, and before the bus is asked for its end.
+        """
         self._progress.keep(chain.id for chain in ending)
+        to_come = self._tools.calls.pending_changes() if ending else ()
         for chain in ending:
-            if not chain.ending and self._progress.has_passed(chain):
+            is_complete = (chain.account_id, chain.region) not in to_come
+            if not chain.ending and is_complete and self._progress.has_passed(chain):
                 self._tools.chains.mark_ending(chain.id)
         return not ending
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import string
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from opentrail.evidence.object_keys import log_file_key
 from opentrail_backends.state.port import IntendedFile
@@ -20,8 +20,18 @@ def file_stamp(now: int) -> int:
     return now // 1000 // _STAMP_SECONDS * _STAMP_SECONDS
 
 
-def name_files(files: Sequence[BuiltFile], region: str, stamp: int) -> list[IntendedFile]:
-    """Fixes the key of each file; its `{unique}` part is random, so a redo takes the keys from the intent."""
+def _nobody(_incarnation: str) -> None:
+    """A trail without a topic."""
+
+
+def name_files(
+    files: Sequence[BuiltFile], region: str, stamp: int, topic_of: Callable[[str], str | None] = _nobody
+) -> list[IntendedFile]:
+    """Fixes the key of each file; its `{unique}` part is random, so a redo takes the keys from the intent.
+
+    `topic_of` a trail's incarnation: whom to tell. The intent fixes that, too; it is no part of the files' targets, so
+    that a redo does not depend on it.
+    """
     return [
         IntendedFile(
             incarnation=file.target.incarnation,
@@ -45,6 +55,7 @@ def name_files(files: Sequence[BuiltFile], region: str, stamp: int) -> list[Inte
             kms_key_id=file.target.kms_key_id,
             owner=file.target.owner,
             is_digested=file.target.is_digested,
+            sns_topic_arn=topic_of(file.target.incarnation),
         )
         for file in files
     ]

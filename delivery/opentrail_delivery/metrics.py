@@ -60,6 +60,22 @@ class DeliveryMetrics:
         self.put_failures = Counter(
             "opentrail_delivery_put_failures", "Failed tries to put an object", ["error"], registry=registry
         )
+        self.notifications = Counter(
+            "opentrail_delivery_notifications", "Messages published to trails' topics", registry=registry
+        )
+        self.notification_failures = Counter(
+            "opentrail_delivery_notification_failures", "Failed tries to tell a topic", ["error"], registry=registry
+        )
+        self.untold_files = Gauge(
+            "opentrail_delivery_untold_files",
+            "Delivered log files of which their trail's topic is still to be told, of all processes",
+            registry=registry,
+        )
+        self.expired_notifications = Counter(
+            "opentrail_delivery_expired_notifications",
+            "Delivered log files of which nobody is told any more",
+            registry=registry,
+        )
         self.digests = Counter("opentrail_delivery_digests", "Digests put (step 9)", registry=registry)
         self.foreign_objects = Counter(
             "opentrail_delivery_foreign_objects",

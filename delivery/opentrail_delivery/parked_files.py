@@ -158,7 +158,7 @@ class ParkedFiles:
             try:
                 delivered += self._try_trail(bucket, of_trail)
             except StateError as error:
-                _log.warning("digests or parked files wait", error=str(error))
+                _log.warning("digests, parked files or notifications wait", error=str(error))
                 break
         return delivered
 

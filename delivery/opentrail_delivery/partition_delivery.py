@@ -184,7 +184,7 @@ class PartitionDelivery:
         intended = (
             match_plan(built.files, plan, self.partition)
             if plan
-            else name_files(built.files, self.partition.region, built.body.stamp)
+            else name_files(built.files, self.partition.region, built.body.stamp, tools.feed.topic_of)
         )
         intent = plan or Intent(
             self._lease.last_intent + 1,

@@ -1,17 +1,19 @@
-"""Delivery as a service: threads that read and close windows, build and put digests, try parked files, and maintain."""
+"""Delivery as a service: threads that close windows, put digests, try parked files, tell topics, and maintain."""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
 
 from opentrail_backends.event_bus.port import EventBus, EventBusError
 from opentrail_backends.key_management.port import KeyManagement, KeyManagementError
+from opentrail_backends.notifications.none import NoNotifications
+from opentrail_backends.notifications.port import Notifications
 from opentrail_backends.object_store.port import ObjectStore
 from opentrail_backends.state.port import StateError, StateStore
 from opentrail_delivery.bucket_health import BucketHealth
@@ -24,6 +26,7 @@ from opentrail_delivery.key_ring import KeyRing
 from opentrail_delivery.log_file_put import PutTools
 from opentrail_delivery.maintenance import FORMATS, Maintenance, MaintenanceTools
 from opentrail_delivery.metrics import DeliveryMetrics
+from opentrail_delivery.notifier import Notifier, NotifierTools
 from opentrail_delivery.parked_files import ParkedFiles, ParkedTools
 from opentrail_delivery.partition_delivery import DeliveryTools
 from opentrail_delivery.partition_share import PartitionShare
@@ -55,6 +58,7 @@ class DeliveryPorts:
     state_store: StateStore
     key_management: KeyManagement
     spool: Spool | None = None
+    notifications: Notifications = field(default_factory=NoNotifications)
 
 
 class DeliveryService:
@@ -94,6 +98,7 @@ class DeliveryService:
         self._digest_putter = DaemonExecutor(settings.put_threads, "put-digest")
         self._parked_putter = DaemonExecutor(settings.parked_threads, "put-parked")
         self._cleaner = DaemonExecutor(1, "spool-cleaner")
+        self._teller = DaemonExecutor(settings.notification_threads, "notify")
         self._maintenance = Maintenance(
             MaintenanceTools(
                 event_bus=ports.event_bus,
@@ -111,6 +116,7 @@ class DeliveryService:
             threading.Thread(target=self._run_windows, name="delivery-windows", daemon=True),
             threading.Thread(target=self._run_digests, name="delivery-digests", daemon=True),
             threading.Thread(target=self._run_parked, name="delivery-parked", daemon=True),
+            threading.Thread(target=self._run_notifications, name="delivery-notifications", daemon=True),
             threading.Thread(target=self._run_maintenance, name="delivery-maintenance", daemon=True),
         ]
 
@@ -134,6 +140,7 @@ class DeliveryService:
         self._digest_putter.shutdown()
         self._parked_putter.shutdown()
         self._cleaner.shutdown()
+        self._teller.shutdown()
         self._maintenance.stop()
 
     def _left(self) -> float:
@@ -200,6 +207,7 @@ class DeliveryService:
         builder = DigestBuilder(
             BuilderTools(
                 chains=state.chains,
+                calls=state.calls,
                 ledger=state.ledger,
                 feed=self._feed,
                 event_bus=self._ports.event_bus,
@@ -225,7 +233,7 @@ class DeliveryService:
         try:
             publisher.finish(self._left())
         except StateError as error:
-            _log.warning("digests or parked files wait", error=str(error))
+            _log.warning("digests, parked files or notifications wait", error=str(error))
 
     # --- parked files, and the rest ---------------------------------------------------------------
 
@@ -244,6 +252,20 @@ class DeliveryService:
         seconds = self.settings.parked_retry_seconds
         self._repeat(lambda: min(1.0, seconds) if parked.has_more else seconds, parked.run_once)
 
+    def _run_notifications(self) -> None:
+        notifier = Notifier(
+            NotifierTools(
+                queue=self._ports.state_store.notifications,
+                notifications=self._ports.notifications,
+                feed=self._feed,
+                executor=self._teller,
+                metrics=self.metrics,
+                settings=self.settings,
+                stop=self._stop,
+            )
+        )
+        self._repeat(lambda: _AGAIN_SECONDS, notifier.run_once)
+
     def _repeat(self, pause: Callable[[], float], *steps: Callable[[], object]) -> None:
         """Does the steps again and again while all conditions are met; what fails waits for the next round."""
         while not self._stop.is_set():
@@ -253,9 +275,9 @@ class DeliveryService:
                 try:
                     step()
                 except (StateError, KeyManagementError, EventBusError) as error:
-                    _log.warning("digests or parked files wait", error=str(error))
+                    _log.warning("digests, parked files or notifications wait", error=str(error))
                 except Exception:
-                    _log.exception("digests or parked files failed; trying again")
+                    _log.exception("digests, parked files or notifications failed; trying again")
             self._stop.wait(pause())
 
     def _run_maintenance(self) -> None:

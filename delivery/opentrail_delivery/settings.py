@@ -38,6 +38,10 @@ class DeliverySettings:
     """Parked files that are tried at the same time."""
     parked_expire_seconds: float = 30 * 24 * 3600.0
     """A parked file whose bucket has failed for so long is not tried any more."""
+    notification_threads: int = 8
+    """Topics that are told at the same time."""
+    notification_expire_seconds: float = 30 * 24 * 3600.0
+    """A log file of which its trail's topic could not be told for so long after its delivery is told to nobody."""
     spool_bytes: int = 100 * 1024**3
     """Parked files take at most so much of the spool; when it is full, partitions of buckets that fail wait."""
     trail_bytes_per_second: float | None = None

@@ -20,8 +20,8 @@ def event_seconds(match: Match, stamp: int) -> tuple[int, int]:
     return (stamp if file.oldest is None else file.oldest, stamp if file.newest is None else file.newest)
 
 
-def adopted_file(match: Match, part: int, times: tuple[int, int]) -> IntendedFile:
-    """A found file as a window of the ledger has it."""
+def adopted_file(match: Match, part: int, times: tuple[int, int], topic: str | None) -> IntendedFile:
+    """A found file as a window of the ledger has it. Nobody knows whether its topic was told: it is told again."""
     target, file = match.target, match.file
     return IntendedFile(
         incarnation=target.incarnation,
@@ -38,6 +38,7 @@ def adopted_file(match: Match, part: int, times: tuple[int, int]) -> IntendedFil
         kms_key_id=target.kms_key_id,
         owner=target.owner,
         is_digested=target.is_digested and not match.is_named,
+        sns_topic_arn=topic,
     )
 
 

@@ -229,12 +229,19 @@ class Rebuild:
         ]
         # Two targets of one trail (it moved inside the window) count their parts together.
         parts: Counter[Line] = Counter()
+        topic_of = self._feed.topic_of
         named = [
             replace(file, part=_next(parts, Line(file.incarnation, file.account_id)))
-            for file in name_files(built, self.lease.region, body.stamp)
+            for file in name_files(built, self.lease.region, body.stamp, topic_of)
         ]
         adopted = [
-            adopted_file(match, _next(parts, match.line), event_seconds(match, body.stamp)) for match in window.adopted
+            adopted_file(
+                match,
+                _next(parts, match.line),
+                event_seconds(match, body.stamp),
+                topic_of(match.target.incarnation),
+            )
+            for match in window.adopted
         ]
         number = self.lease.last_intent + 1
         intent = Intent(number, window.first_offset, end, body.to_json(), [*named, *adopted])

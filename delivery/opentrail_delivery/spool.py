@@ -230,7 +230,9 @@ def _copy_of(file: LogFilePut) -> bytes:
 
 
 def _head_of(file: LogFilePut) -> bytes:
-    return json.dumps(asdict(file.file)).encode() + b"\n"
+    head = asdict(file.file)
+    del head["sns_topic_arn"]  # the release before cannot read it
+    return json.dumps(head).encode() + b"\n"
 
 
 def place_of(file: LogFilePut) -> HeldFile:

@@ -42,14 +42,17 @@ VENDOR_SDKS = {
     "kafka": ("opentrail_backends.event_bus.kafka",),
     "obstore": ("opentrail_backends.object_store.s3", "opentrail_validator.readers.s3"),
     "boto3": (
+        "opentrail_backends.aws_clients",  # for the adapters of AWS's services
         "opentrail_backends.object_store.s3",
         "opentrail_backends.key_management.aws_kms",
         "opentrail_validator.readers.s3",
         "opentrail_validator.readers.cloudtrail",
     ),
     "botocore": (
+        "opentrail_backends.aws_clients",  # for the adapters of AWS's services
         "opentrail_backends.object_store.s3",
         "opentrail_backends.key_management.aws_kms",
+        "opentrail_backends.notifications.sns",
         "opentrail_validator.readers.s3",
         "opentrail_validator.readers.cloudtrail",
         "opentrail_control_plane.model",  # the shapes of the AWS API are botocore's data

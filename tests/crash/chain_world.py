@@ -22,7 +22,7 @@ from opentrail_backends.key_management import open_key_management
 from opentrail_backends.key_management.port import KeyManagement
 from opentrail_backends.object_store.port import PutOptions
 from opentrail_backends.state import open_state_store
-from opentrail_backends.state.port import IntendedFile, Intent, NewChange, Parking, StateStore
+from opentrail_backends.state.port import IntendedFile, Intent, NewCall, NewChange, Parking, StateStore
 from opentrail_delivery.bucket_health import BucketHealth
 from opentrail_delivery.checked_store import CheckedStore
 from opentrail_delivery.configuration_feed import ConfigurationFeed
@@ -137,8 +137,10 @@ class ChainWorld(ChainEvidence):
             **changes,
         )
 
-    def delete_trail(self, trail: Trail) -> None:
-        self.state.configuration.apply([NewChange(Kind.TRAIL, trail.incarnation, None)])
+    def delete_trail(self, trail: Trail, *, by_a_call_of: str | None = None, region: str = REGION) -> None:
+        """By an account's call of the API, which waits to be put on the bus; or by other means."""
+        calls = [NewCall(by_a_call_of, region, b"{}")] if by_a_call_of else []
+        self.state.configuration.apply([NewChange(Kind.TRAIL, trail.incarnation, None)], calls=calls)
 
     def put_organization(self, *members: str) -> Organization:
         organization = Organization("o-exampleorg1", ACCOUNT, frozenset({ACCOUNT, *members}))
@@ -151,6 +153,12 @@ class ChainWorld(ChainEvidence):
     def publish(self, count: int = 1, region: str = REGION) -> None:
         """Messages on the bus that delivery has not passed."""
         self.bus.ends[region] += count
+
+    def publish_calls(self) -> None:
+        """What waits of the API's own calls is on the bus now."""
+        calls = self.state.calls.claim(1_000, 1_000)
+        self.publish(len(calls))
+        self.state.calls.done([call.id for call in calls])
 
     def deliver(self, trail: Trail, count: int = 1, account: str = ACCOUNT, **how: Any) -> list[IntendedFile]:
         """One window with so many files of a trail: put and delivered, or parked (`parked=True`)."""
@@ -243,6 +251,7 @@ class Process:
         self.builder = DigestBuilder(
             BuilderTools(
                 chains=chains,
+                calls=replaced.get("calls", state.calls),
                 ledger=state.ledger,
                 feed=ConfigurationFeed(state.configuration),
                 event_bus=world.bus,  # type: ignore[arg-type]  # as much of one as it asks for

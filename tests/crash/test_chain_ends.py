@@ -4,7 +4,7 @@ import pytest
 
 from opentrail_backends.event_bus.port import Topic
 from opentrail_backends.state.port import Settlement
-from tests.crash.chain_evidence import HOUR, REGION
+from tests.crash.chain_evidence import ACCOUNT, HOUR, REGION
 from tests.crash.chain_world import ChainWorld
 
 
@@ -59,6 +59,53 @@ def test_a_final_digest_after_a_restart_asks_for_the_end_of_the_bus_anew(world):
     assert not world.ended(trail)
     world.deliver(trail)
     restarted.run_until(lambda: world.ended(trail))
+    world.assert_walked(trail)
+
+
+def test_a_final_digest_waits_for_the_call_that_ended_its_trail(world):
+    """It is an event of the trail as it was before: the last one in its chain, not a late one after it."""
+    trail, process = world.add_trail(), world.process()
+    world.deliver(trail)
+    process.run(HOUR)
+    world.delete_trail(trail, by_a_call_of=ACCOUNT)
+    process.run(2 * HOUR)
+    assert not world.ended(trail), "the call is not on the bus yet"
+    world.publish_calls()
+    process.run(2 * HOUR)
+    assert not world.ended(trail), "delivery has not passed it yet"
+    world.deliver(trail)
+    process.run_until(lambda: world.ended(trail))
+    world.assert_walked(trail)
+    assert starts(world) == 1
+
+
+def test_a_call_that_comes_to_the_bus_while_the_builder_looks_is_waited_for(world):
+    """Whether it is there is asked before the end of the bus: else it could be missing in both answers."""
+
+    class Calls:
+        def pending_changes(self):
+            world.publish_calls()
+            return world.state.calls.pending_changes()
+
+    trail, process = world.add_trail(), world.process(calls=Calls())
+    world.deliver(trail)
+    process.run(HOUR)
+    world.delete_trail(trail, by_a_call_of=ACCOUNT)
+    process.run(2 * HOUR)
+    assert not world.ended(trail)
+    world.deliver(trail)
+    process.run_until(lambda: world.ended(trail))
+    world.assert_walked(trail)
+    assert starts(world) == 1
+
+
+@pytest.mark.parametrize(("account", "region"), [("444455556666", REGION), (ACCOUNT, "eu-west-1")])
+def test_calls_of_others_hold_no_final_digest_up(world, account, region):
+    """They enter other chains: nobody can keep another account's chains from their end."""
+    trail, process = world.add_trail(), world.process()
+    world.deliver(trail)
+    world.delete_trail(trail, by_a_call_of=account, region=region)
+    process.run_until(lambda: world.ended(trail))
     world.assert_walked(trail)
 
 

@@ -270,3 +270,19 @@ def test_an_object_that_somebody_planted_is_not_adopted(world, trail, tmp_path):
     assert planted not in world.evidence().digested()
     world.store.delete(BUCKET, planted)
     finish(world, trail)
+
+
+def test_of_what_a_restored_ledger_learns_again_its_topic_is_told(world, tmp_path):
+    """It was told before, or the process died in between: the ledger does not know."""
+    topic = "arn:aws:sns:eu-central-1:111122223333:told"
+    trail = world.add_trail("trail", sns_topic_arn=topic)
+    keep_messages(world)
+    deliver(world, trail, 5)
+    copy = dump(tmp_path)
+    before = objects(world)
+    deliver(world, trail, 4)
+    restore(world, tmp_path, copy)
+    settle(world)
+    untold = world.state.notifications.untold(trail.incarnation, 100)
+    assert {file.topic_arn for file in untold} == {topic}
+    assert {file.object_key for file in untold} >= {key for key in objects(world) - before if "Digest" not in key}

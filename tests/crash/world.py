@@ -222,6 +222,7 @@ class Worker:
         self.builder = DigestBuilder(
             BuilderTools(
                 chains=chains or state.chains,
+                calls=state.calls,
                 ledger=ledger or state.ledger,
                 feed=feed,
                 event_bus=world.bus,

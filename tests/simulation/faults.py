@@ -25,7 +25,7 @@ _READING = frozenset(
     {
         "now", "known_topic", "client_numbers", "parked_files", "spool_usage", "windows", "clients", "lost_offsets",
         "parked_by_trail", "due", "all_chains", "undigested", "unpublished", "orphans", "changes_after", "covering",
-        "between", "unmet_conditions",
+        "between", "unmet_conditions", "pending_changes",
     }
 )  # fmt: skip
 
@@ -117,8 +117,9 @@ class StateOfProcess:
     """The state store as one process sees it."""
 
     def __init__(self, state: Any, faults: Faults) -> None:
-        for part in ("configuration", "ledger", "chains", "public_keys"):
+        for part in ("configuration", "ledger", "chains", "public_keys", "calls"):
             setattr(self, part, _Part(state, part, faults))
+        self.notifications = state.notifications  # there is nothing in it that could fail
         self._whole = PortOfProcess(state, faults.scheduler, faults.state_call)
 
     def __getattr__(self, name: str) -> Any:

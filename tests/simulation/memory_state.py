@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from opentrail.trails.configuration import Change
 from opentrail_backends.state.port import (
     AccessKey,
     FileState,
+    NewCall,
     NewChange,
     PublicKey,
     RevisionConflict,
+    Turn,
 )
 from tests.simulation.memory_chains import MemoryChains
 from tests.simulation.memory_ledger import MemoryLedger
@@ -34,12 +36,15 @@ class MemoryConfiguration:
     def changes_after(self, revision: int) -> Sequence[Change]:
         return [change for change in self.tables.changes if change.revision > revision]
 
-    def apply(self, changes: Sequence[NewChange], expected_revision: int | None = None) -> int:
+    def apply(
+        self, changes: Sequence[NewChange], expected_revision: int | None = None, calls: Sequence[NewCall] = ()
+    ) -> int:
         before = self.tables.head_revision
         if expected_revision not in {None, before}:
             raise RevisionConflict(f"The configuration is at revision {before}, not {expected_revision}.")
         if not changes:
             return before
+        self.tables.calls_of_changes += calls
         first = max(self.clock.record(self.tables), self.tables.head_effective_at + 1)
         last = first + len(changes) - 1
         self.clock.record(self.tables, at_least=last)
@@ -68,6 +73,36 @@ class MemoryConfiguration:
 
     def access_key(self, access_key_id: str) -> AccessKey | None:
         return self.tables.access_keys.get(access_key_id)
+
+    def access_keys(self, account_id: str) -> Sequence[AccessKey]:
+        keys = sorted(self.tables.access_keys.items())
+        return [replace(key, secret_access_key="") for _, key in keys if key.account_id == account_id]
+
+    def remove_access_key(self, access_key_id: str) -> bool:
+        return self.tables.access_keys.pop(access_key_id, None) is not None
+
+
+@dataclass
+class MemoryCalls:
+    """What delivery asks of the port `ApiCalls`."""
+
+    tables: Tables
+
+    def pending_changes(self) -> Collection[tuple[str, str]]:
+        return {(call.account_id, call.region) for call in self.tables.calls_of_changes}
+
+
+class MemoryNotifications:
+    """See the port `NotificationQueue`: no trail of the simulation has a topic, so nothing ever waits."""
+
+    def waiting(self) -> int:
+        return 0
+
+    def expire(self, _waiting_ms: int) -> int:
+        return 0
+
+    def take_turns(self, _limit: int, _lease_ms: int) -> Sequence[Turn]:
+        return ()
 
 
 @dataclass
@@ -98,7 +133,10 @@ class MemoryPublicKeys:
 
 
 class MemoryStateStore:
-    """See the port `StateStore`. A backup can be taken and restored; then the four ports see the restored rows."""
+    """See the port `StateStore`: what delivery asks of it.
+
+    A backup can be taken and restored; then all ports see the restored rows.
+    """
 
     def __init__(self, clock: Callable[[], int], audit: Callable[..., None] = lambda *_: None) -> None:
         self.tables = Tables()
@@ -109,6 +147,8 @@ class MemoryStateStore:
         self.ledger = MemoryLedger(self.tables, self.clock, self._new_token, audit)
         self.chains = MemoryChains(self.tables, self.clock, audit)
         self.public_keys = MemoryPublicKeys(self.tables)
+        self.calls = MemoryCalls(self.tables)
+        self.notifications = MemoryNotifications()
 
     def _new_token(self) -> str:
         self._tokens += 1  # never twice, also after a restore
@@ -122,7 +162,7 @@ class MemoryStateStore:
         """The database is as it was; its clock is read anew."""
         self.tables = backup.copy()
         self.clock.given = 0
-        for port in (self.configuration, self.ledger, self.chains, self.public_keys):
+        for port in (self.configuration, self.ledger, self.chains, self.public_keys, self.calls):
             port.tables = self.tables
 
     def migrate(self) -> None:
@@ -153,6 +193,9 @@ class MemoryStateStore:
             "delivery_error": next((row.error for row in reversed(parked) if row.error), None),
             "digest_error": next((row.error for row in reversed(waiting) if row.error), None),
             "failing_since": min(failing, default=None),
+            "notified_at": None,  # nobody is told here
+            "notification_error": None,
+            "notification_failing_since": None,
         }
 
     def unmet_conditions(self) -> Sequence[str]:

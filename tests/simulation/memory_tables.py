@@ -17,6 +17,7 @@ from opentrail_backends.state.port import (
     Intent,
     KnownTopic,
     LostOffsets,
+    NewCall,
     PublicKey,
 )
 
@@ -109,6 +110,7 @@ class Tables:
     changes: list[Change] = field(default_factory=list)
     tokens: dict[bytes, tuple[str, str, int | None]] = field(default_factory=dict)
     access_keys: dict[str, AccessKey] = field(default_factory=dict)
+    calls_of_changes: list[NewCall] = field(default_factory=list)
     topics: dict[str, KnownTopic] = field(default_factory=dict)
     partitions: dict[tuple[str, int], PartitionRow] = field(default_factory=dict)
     intents: dict[tuple[str, int], dict[int, IntentRow]] = field(default_factory=dict)

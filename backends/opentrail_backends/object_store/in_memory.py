@@ -99,6 +99,8 @@ class _WriteOnce(dict[str, _Kept]):
 class InMemoryObjectStore:
     """Buckets in memory behind the ObjectStore port; see the module's text for the script."""
 
+    keeps_policies = False
+
     def __init__(self, buckets: Iterable[str] = ()) -> None:
         self._lock = threading.Lock()
         self._buckets: dict[str, _WriteOnce] = {}
@@ -250,6 +252,15 @@ class InMemoryObjectStore:
         check_bucket(bucket)
         with self._lock:
             self._buckets.setdefault(bucket, _WriteOnce())
+
+    def bucket_policy(self, bucket: str) -> None:
+        """There are no policies here. Raises BucketNotFound."""
+        check_bucket(bucket)
+        with self._lock:
+            self._objects(bucket)
+
+    def bucket_region(self, bucket: str) -> None:
+        """Memory is in no region."""
 
     def tamper(self, bucket: str, key: str, body: bytes) -> None:
         """Replaces an object's bytes, as an intruder would; for tests of the validator."""

@@ -60,6 +60,8 @@ _REFUSALS = {
 class LocalDirectoryObjectStore:
     """The ObjectStore port on a directory. With `key_management` each object is encrypted under a key of its own."""
 
+    keeps_policies = False
+
     def __init__(self, root: Path, key_management: KeyManagement | None = None) -> None:
         """Opens (or makes) the directory and removes what a crash left under way. Raises ObjectStoreError."""
         self._root = root
@@ -232,6 +234,14 @@ class LocalDirectoryObjectStore:
             _sync_folder(self._root)
         except OSError as error:
             raise _translated(error, f"cannot make {self._root / bucket}") from error
+
+    def bucket_policy(self, bucket: str) -> None:
+        """There are no policies here. Raises BucketNotFound."""
+        check_bucket(bucket)
+        self._check_bucket_exists(bucket)
+
+    def bucket_region(self, bucket: str) -> None:
+        """A directory is in no region."""
 
     def close(self) -> None:
         """Nothing is kept open."""

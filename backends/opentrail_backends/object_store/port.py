@@ -85,6 +85,9 @@ class OutcomeUnknown(ObjectStoreError):
 class ObjectStore(Protocol):
     """A store of buckets. Safe for use by several threads. Keys are UTF-8, `/`-separated."""
 
+    keeps_policies: bool
+    """Whether its buckets have owners who say by a policy who may write there; False: they are all the operator's."""
+
     def put(self, bucket: str, key: str, body: bytes, options: PutOptions) -> None:
         """Creates an object; durable on return. Never replaces one.
 
@@ -119,7 +122,18 @@ class ObjectStore(Protocol):
         ...
 
     def create_bucket(self, bucket: str) -> None:
-        """Makes a bucket if there is none; for `opentrail up` and tests."""
+        """Makes a bucket if there is none; where buckets are the operator's, and for tests."""
+        ...
+
+    def bucket_policy(self, bucket: str) -> str | None:
+        """The bucket's policy, as JSON; None: it has none.
+
+        Raises BucketNotFound, PutRefused, StoreThrottled, OutcomeUnknown.
+        """
+        ...
+
+    def bucket_region(self, bucket: str) -> str | None:
+        """The region of a bucket that is there; None: the store does not say. Raises nothing."""
         ...
 
     def close(self) -> None:

@@ -65,6 +65,8 @@ class _Target(NamedTuple):
 class S3ObjectStore:
     """The ObjectStore port on S3."""
 
+    keeps_policies = True
+
     def __init__(self, settings: S3Settings) -> None:
         """Opens nothing yet. Raises ValueError where there are no credentials."""
         self._settings = settings
@@ -237,6 +239,15 @@ class S3ObjectStore:
         """Makes a bucket if there is none. Raises as the port tells."""
         check_bucket(bucket)
         self._buckets.create(bucket, self._region)
+
+    def bucket_policy(self, bucket: str) -> str | None:
+        """The bucket's policy; None: it has none. Raises as the port tells."""
+        check_bucket(bucket)
+        return self._buckets.policy(bucket)
+
+    def bucket_region(self, bucket: str) -> str | None:
+        """The region that the server names for a bucket; None: it names none."""
+        return self._buckets.region_of(bucket)
 
     def close(self) -> None:
         """Frees connections."""

@@ -1,4 +1,4 @@
-"""What is rarely asked of S3, through boto3: listings, buckets and their regions, the removal of a probe."""
+"""What is rarely asked of S3, through boto3: listings, buckets with their regions and policies, removals."""
 
 from __future__ import annotations
 
@@ -93,6 +93,17 @@ class S3Buckets:
         headers = response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
         region: str | None = headers.get("x-amz-bucket-region")
         return region
+
+    def policy(self, bucket: str) -> str | None:
+        """The bucket's policy; None: it has none. Raises the port's exceptions."""
+        try:
+            policy: str = self._client.get_bucket_policy(Bucket=bucket, **self._owner(bucket))["Policy"]
+        except _FAILURES as error:
+            meaning = _translated(error, f"policy of bucket {bucket}")
+            if isinstance(meaning, PutRefused) and meaning.code == "NoSuchBucketPolicy":
+                return None
+            raise meaning from error
+        return policy
 
     def delete(self, bucket: str, key: str) -> None:
         """Removes an object; one that is not there is no error. Raises the port's exceptions."""

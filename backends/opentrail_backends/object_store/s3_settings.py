@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 from urllib.parse import parse_qsl, urlsplit
+
+from opentrail_backends.endpoints import check_endpoint, is_loopback
 
 FORM = (
     "s3://?endpoint=https://HOST[:PORT]&region=REGION&sse=aes256|none&allow_http=true|false"
@@ -48,29 +49,13 @@ class S3Settings:
     """Seconds that a put may live, retries included (design §3: a put that is silent for 60 s is parked)."""
 
     def __post_init__(self) -> None:
-        if self.endpoint is None:
-            return
-        parts = urlsplit(self.endpoint)
-        if parts.scheme not in {"http", "https"} or not parts.hostname or parts.path not in {"", "/"} or parts.query:
-            raise ValueError(f"endpoint {self.endpoint!r} is not https://HOST[:PORT]")
-        if parts.scheme == "http" and not self.allow_http and not self.is_loopback:
-            raise ValueError(
-                f"endpoint {self.endpoint!r} would carry audit logs unencrypted: use https, or say allow_http=true"
-            )
-
-    @property
-    def is_loopback(self) -> bool:
-        """Whether the endpoint is on this machine."""
-        host = urlsplit(self.endpoint or "").hostname or ""
-        try:
-            return ipaddress.ip_address(host).is_loopback
-        except ValueError:
-            return host == "localhost"
+        if self.endpoint is not None:
+            check_endpoint(self.endpoint, allow_http=self.allow_http)
 
     @property
     def unsigned_payload(self) -> bool:
         """Whether bodies may go without a signed hash: only where nobody between can change them."""
-        return self.endpoint is None or self.endpoint.startswith("https:") or self.is_loopback
+        return self.endpoint is None or self.endpoint.startswith("https:") or is_loopback(self.endpoint)
 
 
 def parse_s3_url(url: str, environment: Mapping[str, str], credentials: Credentials | None = None) -> S3Settings:

@@ -11,7 +11,7 @@ from opentrail_backends.state.port import StateStore
 from opentrail_backends.state.port.event_history import HistoryCategory, HistoryMoved
 from tests.contracts.state.history_samples import DAY, TOPIC, WEEK, add, event, found, names, pages, query
 from tests.contracts.state.plans import looks_at_every, plans_of
-from tests.contracts.state.samples import REGION, START, Clock
+from tests.contracts.state.samples import ACCOUNT, REGION, START, Clock
 
 INSIGHT = HistoryCategory.INSIGHT
 OTHER_ACCOUNT = "444455556666"
@@ -88,7 +88,8 @@ def test_nobody_sees_another_account_or_region_or_category(store: StateStore) ->
     for name in ("theirs", "abroad", "strange"):
         assert found(store, ("EventId", name)) == []
     # The parts of what is asked for cannot be moved from one to the next.
-    assert found(store, account_id=f"{OTHER_ACCOUNT}\0{REGION}", region="") == []
+    assert found(store, account_id=f"{ACCOUNT}u", region="s-east-1") == []
+    assert found(store, ("EventNameG", "etUser")) == []
 
 
 def test_records_come_back_whole_however_many_and_large(store: StateStore) -> None:

@@ -1,6 +1,7 @@
 """What lies in the spool can be read back, found, and removed."""
 
 import gzip
+import json
 from dataclasses import replace
 
 import pytest
@@ -62,6 +63,19 @@ def test_a_file_comes_back_as_it_was(spool, store):
     assert spool.copy(held) == file
     assert spool.parked(parked_row(file)) == file
     assert spool.park(file) == size, "keeping it again is no error"
+
+
+def test_a_copy_can_be_read_by_the_release_before(spool, store):
+    """It knows these members and no other; whom to tell is the ledger's to know."""
+    file = log_file(sns_topic_arn="arn:aws:sns:eu-central-1:111122223333:told")
+    spool.park(file)
+    (info,) = store.list("spool")
+    head = json.loads(store.get("spool", info.key).body.partition(b"\n")[0])
+    assert set(head) == {
+        "incarnation", "logging_session", "account_id", "part", "bucket", "object_key", "sha256", "events",
+        "oldest_event_time", "newest_event_time", "trail_arn", "kms_key_id", "owner", "is_digested",
+    }  # fmt: skip
+    assert spool.copy(place_of(file)) == replace(file, file=replace(file.file, sns_topic_arn=None))
 
 
 def test_a_prefix_of_any_letters_fits(spool):

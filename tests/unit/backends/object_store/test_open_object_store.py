@@ -33,7 +33,7 @@ def test_plain_http_must_be_asked_for_except_on_this_machine() -> None:
         parse_s3_url("s3://?endpoint=http://minio.example:9000", {})
     assert parse_s3_url("s3://?endpoint=http://minio.example:9000&allow_http=true", {}).allow_http
     for host in ("127.0.0.1", "localhost", "[::1]"):
-        assert parse_s3_url(f"s3://?endpoint=http://{host}:9000", {}).is_loopback
+        assert parse_s3_url(f"s3://?endpoint=http://{host}:9000", {}).unsigned_payload
 
 
 @pytest.mark.parametrize(
