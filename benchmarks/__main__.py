@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from benchmarks import bad_buckets, build_path, hostile_account, intake, whole_path
+from benchmarks import bad_buckets, build_path, event_history, hostile_account, intake, whole_path
 
 
 def main() -> None:
@@ -22,6 +22,8 @@ def main() -> None:
     bad_buckets.run()
     print("\n\nA hostile account, and what its neighbour sees of it\n")
     hostile_account.run()
+    print("\n\nEvent history: 200,000 events into the index, and lookups, on SQLite and PostgreSQL\n")
+    event_history.run()
 
 
 if __name__ == "__main__":

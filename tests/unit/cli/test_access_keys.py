@@ -45,10 +45,8 @@ def installation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Installatio
 
 
 def test_a_key_is_made_shown_once_listed_without_its_secret_and_removed(installation: Installation) -> None:
-    made = dict(
-        line.split("=", 1)
-        for line in installation.run("access-key", "create", ACCOUNT, "--name", "auditor", "--role", "read-only").split()
-    )
+    created = installation.run("access-key", "create", ACCOUNT, "--name", "auditor", "--role", "read-only")
+    made = dict(line.split("=", 1) for line in created.split())
     key = installation.key(made["AWS_ACCESS_KEY_ID"])
     assert (key.secret_access_key, key.account_id, key.role, key.name) == (
         made["AWS_SECRET_ACCESS_KEY"],

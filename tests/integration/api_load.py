@@ -1,0 +1,80 @@
+"""Clients of the API that ask as fast as they can, and what is counted of their answers."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
+
+from botocore.exceptions import ClientError
+
+Call = Callable[[], object]
+
+
+class Answer(NamedTuple):
+    """One call: it was let through, or throttled, at some moment between its two times (seconds)."""
+
+    began: float
+    ended: float
+    taken: bool
+
+
+def ask(call: Call) -> Answer:
+    """Makes a call. Any other refusal than ThrottlingException fails the test."""
+    began = time.monotonic()
+    try:
+        call()
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "ThrottlingException":
+            raise
+        return Answer(began, time.monotonic(), taken=False)
+    return Answer(began, time.monotonic(), taken=True)
+
+
+def ask_for(seconds: float, calls: Sequence[Call], pause: float = 0.0) -> list[Answer]:
+    """Each of the calls by a thread of its own, again and again; `pause` is between an answer and the next call."""
+    end = time.monotonic() + seconds
+
+    def keep_asking(call: Call) -> list[Answer]:
+        answers = []
+        while time.monotonic() < end:
+            answers.append(ask(call))
+            time.sleep(pause)
+        return answers
+
+    with ThreadPoolExecutor(len(calls)) as threads:
+        return [answer for answers in threads.map(keep_asking, calls) for answer in answers]
+
+
+def ask_at_once(calls: Sequence[Call], count: int) -> list[Answer]:
+    """So many calls in all, begun together, shared out among the given ones."""
+    ready = threading.Barrier(min(len(calls), count))
+
+    def ask_all(share: tuple[Call, int]) -> list[Answer]:
+        call, times = share
+        ready.wait()
+        return [ask(call) for _ in range(times)]
+
+    shares = [(call, count // len(calls) + (index < count % len(calls))) for index, call in enumerate(calls)]
+    with ThreadPoolExecutor(len(calls)) as threads:
+        return [answer for answers in threads.map(ask_all, [s for s in shares if s[1]]) for answer in answers]
+
+
+def span(answers: Iterable[Answer]) -> float:
+    """Seconds from the first call's beginning to the last one's end: within them all were judged."""
+    answers = list(answers)
+    return max(answer.ended for answer in answers) - min(answer.began for answer in answers)
+
+
+def taken_within(answers: Iterable[Answer], seconds: float) -> int:
+    """How many calls were let through that certainly fell into one stretch of this length, at most.
+
+    When exactly a call was judged its client does not know: only one that lay wholly in the stretch counts.
+    """
+    taken = sorted(answer for answer in answers if answer.taken)
+    return max(
+        (sum(first.began <= one.began and one.ended < first.began + seconds for one in taken) for first in taken),
+        default=0,
+    )
