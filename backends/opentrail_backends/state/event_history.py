@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import Connection, Select, and_, delete, select, text, update
+from sqlalchemy import Connection, and_, delete, select, text, update
 from sqlalchemy.schema import CreateTable, DropTable
 
-from opentrail.events.lookup import RETENTION_SECONDS, LookupKey
+from opentrail.events.lookup import RETENTION_SECONDS
 from opentrail.events.record import MAX_AHEAD
 from opentrail_backends.state.clock import StoreClock
 from opentrail_backends.state.engine import Transactions, insert
 from opentrail_backends.state.event_history_bulk import insert_rows, known_ids
-from opentrail_backends.state.event_history_rows import blocks_of, id_term_of, records_of, rows_of, term_of
+from opentrail_backends.state.event_history_lookup import find_events
+from opentrail_backends.state.event_history_rows import blocks_of, id_term_of, rows_of
 from opentrail_backends.state.event_history_tables import (
-    WEEK,
-    WeekTables,
-    block_of,
-    cursor_of,
-    first_place,
-    last_place,
-    place_of_cursor,
     position,
     tables_of,
     week,
@@ -80,20 +75,10 @@ class SqlEventHistory:
 
     def lookup(self, query: HistoryQuery, limit: int, after: HistoryCursor | None = None) -> Sequence[FoundEvent]:
         """The newest events, newest first, behind `after` if given; fewer than `limit` only at the end."""
-        if query.attribute is not None and query.attribute[0] == LookupKey.EVENT_ID:
-            limit = min(limit, 1)  # an account and region has an id once
-        found: list[FoundEvent] = []
         with self._transactions.reading() as connection:
-            start = max(query.start, self._now(connection) - RETENTION_SECONDS)
-            end = query.end if after is None else min(query.end, after.event_time)
-            for number in reversed(_weeks(connection)):
-                if week_of(start) <= number <= week_of(end) and len(found) < limit:
-                    tables = tables_of(number)
-                    low, high = _places_between(number, start, end, after)
-                    places = _matching(tables, query).where(tables.posting.c.place.between(low, high))
-                    newest = places.order_by(tables.posting.c.place.desc()).limit(limit - len(found))
-                    found += _events_at(connection, tables, list(connection.execute(newest).scalars()))
-        return found
+            oldest = self._now(connection) - RETENTION_SECONDS
+            kept = replace(query, start=max(query.start, oldest))
+            return find_events(connection, _weeks(connection), kept, limit, after)
 
     def forget(self, before: int) -> int:
         """Drops the tables of the weeks that lie wholly before a time (seconds). Returns how many tables."""
@@ -179,41 +164,3 @@ def _move(connection: Connection, region: str, partition: int, topic_id: str, of
         move = update(position).where(is_as_it_was).values(next_offset=next_offset)
     if connection.execute(move.returning(position.c.next_offset)).first() is None:
         raise HistoryMoved(f"{region}/{partition} was indexed by another reader, from {before} on")
-
-
-def _matching(tables: WeekTables, query: HistoryQuery) -> Select[int]:
-    """The places of the events of a query in a week, whatever their time."""
-    posting = tables.posting.c
-    of_account = query.account_id, query.region, query.category.value
-    if query.attribute is not None and query.attribute[0] == LookupKey.EVENT_ID:
-        # The id says where the event is; that it is of the query's category, the posting of all its events says.
-        id_term = id_term_of(query.account_id, query.region, query.attribute[1])
-        joined = select(posting.place).join(tables.id, tables.id.c.place == posting.place)
-        return joined.where(tables.id.c.term == id_term, posting.term == term_of(*of_account, "", ""))
-    return select(posting.place).where(posting.term == term_of(*of_account, *(query.attribute or ("", ""))))
-
-
-def _places_between(number: int, start: int, end: int, after: HistoryCursor | None) -> tuple[int, int]:
-    """The lowest and the highest place of a week that the times allow."""
-    low = first_place(start) if week_of(start) == number else first_place(0)
-    high = last_place(end) if week_of(end) == number else last_place(WEEK - 1)
-    if after is not None and week_of(after.event_time) == number:
-        high = min(high, place_of_cursor(after) - 1)
-    return low, high
-
-
-def _events_at(connection: Connection, tables: WeekTables, places: Sequence[int]) -> list[FoundEvent]:
-    """The events at some places of a week, in the same order."""
-    if not places:
-        return []
-    wanted: dict[int, list[tuple[int, int]]] = {}
-    for place in places:
-        number, index = block_of(place)
-        wanted.setdefault(number, []).append((index, place))
-    records: dict[int, bytes] = {}
-    blocks = connection.execute(
-        select(tables.block.c.number, tables.block.c.records).where(tables.block.c.number.in_(wanted))
-    )
-    for number, texts in records_of((row.number, row.records) for row in blocks):
-        records.update((place, texts[index]) for index, place in wanted[number])
-    return [FoundEvent(cursor_of(tables.number, place), records[place]) for place in places]

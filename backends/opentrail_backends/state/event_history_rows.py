@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import msgspec
 import zstandard
@@ -17,6 +17,7 @@ from opentrail_backends.state.port.event_history import HistoryCategory, History
 BLOCK_BYTES = 128 * 1024
 """Bytes of records from which on a block is full."""
 
+_Key = TypeVar("_Key")
 _LEVEL = 1  # zstd; level 3 saves two bytes in a hundred
 _EVENT_ID = LookupKey.EVENT_ID.value
 
@@ -93,8 +94,8 @@ def _terms_of(event: HistoryEvent) -> set[bytes]:
     return terms
 
 
-def records_of(blocks: Iterable[tuple[int, bytes]]) -> Iterator[tuple[int, list[bytes]]]:
-    """The records of each block, by its number."""
+def records_of(blocks: Iterable[tuple[_Key, bytes]]) -> Iterator[tuple[_Key, list[bytes]]]:
+    """The records of each block, by whatever it is named."""
     decompressor = zstandard.ZstdDecompressor()
-    for number, compressed in blocks:
-        yield number, msgspec.msgpack.decode(decompressor.decompress(compressed), type=list[bytes])
+    for key, compressed in blocks:
+        yield key, msgspec.msgpack.decode(decompressor.decompress(compressed), type=list[bytes])

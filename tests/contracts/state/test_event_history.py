@@ -12,6 +12,7 @@ from opentrail_backends.state.port.event_history import HistoryCategory, History
 from tests.contracts.state.history_samples import DAY, TOPIC, WEEK, add, event, found, names, pages, query
 from tests.contracts.state.plans import looks_at_every, plans_of
 from tests.contracts.state.samples import ACCOUNT, REGION, START, Clock
+from tests.contracts.state.test_statements import statements
 
 INSIGHT = HistoryCategory.INSIGHT
 OTHER_ACCOUNT = "444455556666"
@@ -202,6 +203,19 @@ def test_a_lookup_reads_no_more_than_it_needs(store: StateStore) -> None:
     for attribute in (None, ("Username", "7"), ("EventId", "2 7")):
         plan = plans_of(store, lambda asked=attribute: store.history.lookup(query(asked), 50))  # type: ignore[misc]
         assert not any(looks_at_every(table, plan) for table in tables_of_weeks(store)), plan
+
+
+def test_a_lookup_takes_few_statements_however_many_weeks_there_are(store: StateStore) -> None:
+    add(store, *(event(f"{week} {n}", -week * WEEK - n, ("Username", f"{n}")) for week in range(12) for n in range(9)))
+    for attribute, limit, most in (
+        (None, 9, 4),
+        (None, 200, 5),
+        (("Username", "7"), 50, 5),
+        (("EventId", "9 7"), 50, 4),
+    ):
+        asked = query(attribute)
+        said = statements(store, lambda asked=asked, limit=limit: store.history.lookup(asked, limit))  # type: ignore[misc]
+        assert len(said) == most, said
 
 
 # --- Retention
