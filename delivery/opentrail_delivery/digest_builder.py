@@ -11,7 +11,7 @@ from functools import partial
 
 import structlog
 
-from opentrail.trails.configuration import Configuration
+from opentrail.trails.configuration import Configuration, ConfigurationHistory
 from opentrail.trails.trail import Trail
 from opentrail_backends.event_bus.port import EventBus
 from opentrail_backends.key_management.port import KeyManagementError
@@ -98,7 +98,7 @@ class DigestBuilder:
         self._progress.look_again()
         started = self._start_chains(chains, wanted, configuration.revision, now)
         ending = [chain for chain in chains if not chain.ended and chain_key(chain) not in wanted]
-        self._goes_first = _first_of_places(ending, configuration)
+        self._goes_first = _first_of_places(ending, configuration, self._tools.feed.history)
         settled = self._move_chains(chains, configuration, now)
         settled &= self._end_chains(ending)
         settled &= not any(chain.ending and not chain.ended for chain in chains)  # wanted again: starts anew after it
@@ -225,11 +225,25 @@ class DigestBuilder:
             return None
 
 
-def _first_of_places(ending: Sequence[Chain], configuration: Configuration) -> dict[str, str]:
-    """Of chains that nothing asks for any more: by place the one that goes first, also in places they move to."""
+def _first_of_places(
+    ending: Sequence[Chain], configuration: Configuration, history: ConfigurationHistory
+) -> dict[str, str]:
+    """Of chains that nothing asks for any more: by place the one that goes first, also in places they move to.
+
+    One that has digests already goes on; else the session that was asked for first. That order is the same for all
+    revisions: a builder that still wants the newest of them has the others go first, too.
+    """
+
+    def turn(chain: Chain) -> tuple[bool, int, int, str]:
+        return (
+            chain.head_key is None,
+            history.first_revision_of(chain.incarnation),
+            chain.logging_session,
+            chain.id,
+        )
+
     first: dict[str, str] = {}
-    # One that has digests already goes on; else the one that began first.
-    for chain in sorted(ending, key=lambda c: (c.head_key is None, c.last_end, c.logging_session, c.id)):
+    for chain in sorted(ending, key=turn):
         first.setdefault(chain.place, chain.id)
         trail = configuration.trails.get(chain.incarnation)
         if trail is not None:

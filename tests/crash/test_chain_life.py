@@ -1,6 +1,7 @@
 """A trail's whole life: whatever becomes of it, each delivered file is in one digest, and a walk sees all digests."""
 
 import random
+import uuid
 from dataclasses import replace
 from itertools import pairwise
 
@@ -100,18 +101,15 @@ def test_deleted_and_made_anew_under_its_name_within_a_second(world):
 
 
 class Slow:
-    """The chains for a builder that stands still before it starts some."""
+    """The chains for a builder that stands still once, before it asks for something."""
 
-    def __init__(self, chains, meanwhile):
-        self._chains, self._meanwhile = chains, [meanwhile]
+    def __init__(self, chains, before, meanwhile):
+        self._chains, self._before, self._meanwhile = chains, before, [meanwhile]
 
     def __getattr__(self, name):
-        return getattr(self._chains, name)
-
-    def ensure_chains(self, *asked):
-        while self._meanwhile:
+        while name == self._before and self._meanwhile:
             self._meanwhile.pop()()
-        self._chains.ensure_chains(*asked)
+        return getattr(self._chains, name)
 
 
 def test_a_builder_that_stood_still_starts_no_chain_for_a_trail_that_is_gone(world):
@@ -122,12 +120,58 @@ def test_a_builder_that_stood_still_starts_no_chain_for_a_trail_that_is_gone(wor
         world.deliver(world.add_trail())
         process.run(2 * HOUR)
 
-    slow = world.process(chains=Slow(world.state.chains, made_anew))
+    slow = world.process(chains=Slow(world.state.chains, "ensure_chains", made_anew))
     slow.turn()
     process.run(HOUR)
     slow.run(2 * HOUR)
     world.assert_walked(trail)
     assert starts(world) == 1
+
+
+@pytest.mark.parametrize("incarnations", [(1, 2), (2, 1)], ids=str)
+def test_builders_that_know_other_revisions_begin_a_places_chains_in_one_order(world, incarnations):
+    """One still wants the second trail's chain, the other none of both: for either the first trail's goes first."""
+    ids = [str(uuid.UUID(int=number)) for number in incarnations]
+    trail, process = world.add_trail(incarnation=ids[0]), world.process()
+    process.turn()
+    world.publish()
+    world.delete_trail(trail)
+    anew = world.add_trail(incarnation=ids[1])  # in the same second
+    process.turn()
+    world.clock.move(1.5 * HOUR)
+
+    def deleted_too():
+        world.delete_trail(anew)
+        world.process().turn()
+
+    world.process(chains=Slow(world.state.chains, "due", deleted_too)).turn()
+    world.deliver(trail)
+    world.deliver(anew)
+    process.run_until(lambda: world.ended(trail) and world.ended(anew))
+    world.assert_walked(trail)
+    assert starts(world) == 2
+
+
+def test_a_session_that_was_over_unseen_goes_first_though_its_files_come_later(world):
+    """Its chain is made when they come: after that of the next session, which has no digest yet."""
+    trail, process = world.add_trail(), world.process()
+    again = world.start(world.stop(trail))
+    process.turn()
+    world.clock.move(120)
+    world.deliver(trail)
+    process.turn()
+    world.publish()
+    world.clock.move(1.5 * HOUR)
+
+    def stopped_too():
+        world.stop(again)
+        world.process().turn()
+
+    world.process(chains=Slow(world.state.chains, "due", stopped_too)).turn()
+    world.deliver(again)
+    process.run_until(lambda: world.ended(trail))
+    world.assert_walked(trail)
+    assert starts(world) == 2
 
 
 def test_a_member_that_joins_leaves_and_returns(world):

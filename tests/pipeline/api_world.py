@@ -11,16 +11,21 @@ import gzip
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from botocore.exceptions import ClientError
 
 from opentrail.trails.configuration import Organization
+from opentrail_backends.state.port import Chain
+from opentrail_control_plane.event_intake import EventIntake
 from tests.pipeline import selector_evaluator
-from tests.pipeline.control_plane import PipelineApi
-from tests.pipeline.pipeline import Pipeline
+from tests.pipeline.control_plane import PipelineApi, control_plane
+from tests.pipeline.pipeline import Pipeline, pipeline
+from tests.servers.s3 import S3Server
 
 _API = "cloudtrail.amazonaws.com"
 _READS = ("Get", "Describe", "List", "Lookup")
@@ -177,6 +182,21 @@ class ApiWorld:
 
         self.running.wait_until(all_delivered, "what the trails want", seconds)
 
+    def chains_of(self, trail: ExpectedTrail, account: str) -> list[Chain]:
+        """A trail's digest chains of one account, in all regions and of all sessions of logging."""
+        chains = self.running.state.chains.all_chains()
+        return [chain for chain in chains if (chain.trail_name, chain.account_id) == (trail.name, account)]
+
+    def wait_until_ended(self, trail: ExpectedTrail, account: str) -> None:
+        """Until all of them have had their final digests, and those are put."""
+
+        def ended() -> bool:
+            chains = self.chains_of(trail, account)
+            is_over = bool(chains) and all(chain.ended for chain in chains)
+            return is_over and not self.running.state.chains.unpublished(1)
+
+        self.running.wait_until(ended, f"the end of {trail.name}")
+
     def assert_exactly_delivered(self) -> None:
         """Each trail's files hold what the trail wants, once, and nothing else. Delivery has been stopped."""
         found = self.delivered()
@@ -202,6 +222,22 @@ class ApiWorld:
         body = gzip.decompress(self.running.store.get(self.running.bucket, key).body)
         records: list[dict[str, Any]] = json.loads(body)["Records"]
         return records
+
+
+@contextmanager
+def opened_api_world(
+    folder: Path,
+    kafka: str,
+    s3: S3Server,
+    regions: Sequence[str],
+    around: Callable[[EventIntake], EventIntake] = lambda intake: intake,
+) -> Iterator[ApiWorld]:
+    """A pipeline of three partitions a region on real servers, and its API without limits of rates."""
+    with (
+        pipeline(folder, kafka=kafka, s3=s3, regions=regions, partitions=3) as running,
+        control_plane(running, regions, around=around) as api,
+    ):
+        yield ApiWorld(running, api)
 
 
 def _snake(operation: str) -> str:

@@ -232,6 +232,20 @@ class Environment(Stops):
             return
         change = choices.pick(("move", "stop", "start", "delete", "again", "switch_selectors", "switch_key",
                                "switch_validation", "switch_member", "move", "restart"))  # fmt: skip
+        self._change(name, change)
+
+    def sessions_come_and_go(self) -> None:
+        """Of account trails that stay where they are: one chain follows the other in the same place."""
+        operator, choices = self.world.operator, self.world.choices
+        name = choices.pick(("alpha", "beta"))
+        if name not in operator.trails:
+            operator.create(name, s3_bucket_name=BUCKETS[0], s3_key_prefix=None, log_file_validation_enabled=True)
+            self._note("trail created")
+        else:
+            self._change(name, choices.pick(("restart", "again", "delete", "stop", "start", "restart", "delete")))
+
+    def _change(self, name: str, change: str) -> None:
+        operator = self.world.operator
         match change:
             case "again":
                 old = operator.trails[name]

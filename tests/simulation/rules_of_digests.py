@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from opentrail.trails.configuration import ConfigurationHistory
 from opentrail_backends.state.port import FileState
 from opentrail_delivery.digest_builder import DigestBuilder
 from opentrail_delivery.key_ring import KeyRing
@@ -118,6 +119,13 @@ def _interleaved(patch: Patch) -> None:
         return wait(self, replace(chain, head_key="something"))
 
     patch.setattr(DigestBuilder, "_has_to_wait", without_place)
+
+
+@rule("of chains that wait for each other in a place the session that was asked for first goes first", "sessions")
+def _newest_first(patch: Patch) -> None:
+    """Builders that still want the newest one have the others go first."""
+    first = ConfigurationHistory.first_revision_of
+    patch.setattr(ConfigurationHistory, "first_revision_of", lambda self, incarnation: -first(self, incarnation))
 
 
 @rule("when a trail's bucket changes a digest is cut for the old place", "changes")

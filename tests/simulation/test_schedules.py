@@ -66,6 +66,8 @@ REACHED: dict[str, dict[str, int]] = {
     "spool": {"owner refused: share of the spool": 5, "parked": 50},
     "changes": {"trail: stop": 80, "trail: start": 80, "trail: delete": 80, "trail: again": 80, "trail: move": 150,
                 "trail: switch_member": 80, "trail: switch_validation": 80, "begun": 10},
+    "sessions": {"trail created": 80, "trail: again": 50, "trail: restart": 100, "trail: delete": 100,
+                 "trail: stop": 50, "zombie woke up": 150},
     "digests": {"restamped": 100, "digest planted": 100},
     "withdrawn": {"withdrawn": 15},
     "clocks": {"clock of the bus stepped": 100, "clock of the store stepped": 100, "clock of a worker stepped": 100},

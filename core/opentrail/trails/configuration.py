@@ -197,6 +197,8 @@ class ConfigurationHistory:
         self._newest = Configuration()
         self._made: dict[int, Configuration] = {}
         """Configurations by the count of changes that made them."""
+        self._first_revisions: dict[str, int] = {}
+        """Of each trail that there ever was, by incarnation."""
         self.extend(changes)
 
     def extend(self, changes: Iterable[Change]) -> None:
@@ -209,6 +211,9 @@ class ConfigurationHistory:
             newest = self._newest.after(*newer)
             # The changes first: another thread that looks up a time must not see a newest one without them.
             self._changes.extend(newer)
+            for change in newer:
+                if change.kind == Kind.TRAIL:
+                    self._first_revisions.setdefault(change.id, change.revision)
             self._newest = newest
 
     @property
@@ -229,6 +234,10 @@ class ConfigurationHistory:
         for change in reversed(self._changes):
             if change.kind == Kind.TRAIL and change.id == incarnation and change.body is not None:
                 yield trail_from_body(incarnation, change.body)
+
+    def first_revision_of(self, incarnation: str) -> int:
+        """The revision that made a trail, also one that was deleted; 0 if this process does not know it."""
+        return self._first_revisions.get(incarnation, 0)
 
     def at_time(self, append_time: int) -> Configuration:
         """The newest configuration in force at `append_time` (ms): it governs what the bus took then (step 2)."""
