@@ -71,8 +71,8 @@ def test_the_call_that_ends_a_trail_is_its_last_event_and_in_its_final_digest(
     last_call = api_world.last_call
     send_to_all_regions(api_world)
     assert_ended_by(last_call, trail, api_world)
-    # That one began a call later, and takes what came after the end.
-    assert other.wanted.total() == trail.wanted.total() - 1 + 2 * len(management_events(ACCOUNT))
+    # That one began two calls later, and takes what came after the end.
+    assert other.wanted.total() == trail.wanted.total() - 2 + 2 * len(management_events(ACCOUNT))
 
 
 def test_a_trail_waits_for_the_call_that_ended_it_however_late_the_bus_takes_that(
