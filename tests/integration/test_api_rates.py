@@ -52,7 +52,7 @@ class Installation:
     def client(self, account: str, service: str, number: int, region: str = REGION, config: Config = NO_RETRIES) -> Any:
         """A client with a connection of its own, of one of the processes."""
         return boto3.client(
-            service,  # type: ignore[call-overload]
+            service,
             region_name=region,
             endpoint_url=self.endpoints[number % len(self.endpoints)],
             aws_access_key_id=f"AKIA{account}",

@@ -54,7 +54,7 @@ class PipelineApi:
         if known is None:
             key = self.key_of(account)
             known = self._clients[account, region, service] = boto3.client(
-                service,  # type: ignore[call-overload]
+                service,
                 region_name=region,
                 endpoint_url=self.endpoint,
                 aws_access_key_id=key.access_key_id,
