@@ -1,8 +1,8 @@
 """The API's own calls, from the state store's outbox onto the bus: one thread in each process of the control plane.
 
 A call is forgotten in the outbox only once the bus has it. A crash in between sends it again with the same number, and
-delivery drops what it has seen, so each is in the log files once. A call that made a change bears the time at which
-the configuration before it was in force.
+delivery drops what it has seen, so each is in the log files once. A call bears the time whose configuration governs it,
+however late the bus takes it: that of its answer, or of before the change that it made.
 """
 
 from __future__ import annotations

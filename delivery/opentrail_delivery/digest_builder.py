@@ -11,7 +11,7 @@ from functools import partial
 
 import structlog
 
-from opentrail.trails.configuration import Configuration, ConfigurationHistory
+from opentrail.trails.configuration import Configuration, ConfigurationHistory, Kind
 from opentrail.trails.trail import Trail
 from opentrail_backends.event_bus.port import EventBus
 from opentrail_backends.key_management.port import KeyManagementError
@@ -155,16 +155,23 @@ class DigestBuilder:
     def _end_chains(self, ending: Sequence[Chain]) -> bool:
         """Chains that nothing asks for any more end, once delivery has passed what the bus held by then.
 
-        By then it held the call that ended them, too, which belongs to the trail as it was before: asked after the
-        configuration was read, which showed the call with its change, and before the bus is asked for its end.
+        By then it held the call that ended them, too, and those before it, which belong to the trail as it was. They
+        are asked for after the configuration was read, which showed the call's change, and before the bus's end is.
         """
         self._progress.keep(chain.id for chain in ending)
-        to_come = self._tools.calls.pending_changes() if ending else ()
+        to_come = self._tools.calls.oldest_pending() if ending else {}
         for chain in ending:
-            is_complete = (chain.account_id, chain.region) not in to_come
+            oldest = to_come.get((chain.account_id, chain.region))
+            is_complete = oldest is None or oldest >= self._ended_at(chain)
             if not chain.ending and is_complete and self._progress.has_passed(chain):
                 self._tools.chains.mark_ending(chain.id)
         return not ending
+
+    def _ended_at(self, chain: Chain) -> int:
+        """The newest change (ms) that could be the one after which nothing asks for a chain: of trail or members."""
+        history = self._tools.feed.history
+        of_members = history.changed_at(Kind.ORGANIZATION, chain.organization_id) if chain.organization_id else 0
+        return max(history.changed_at(Kind.TRAIL, chain.incarnation), of_members)
 
     def _adopt_orphans(self, milliseconds: int) -> None:
         """Files of a session that was over before anyone looked, or after its chain had ended: they get a chain.

@@ -154,6 +154,10 @@ class ChainWorld(ChainEvidence):
         """Messages on the bus that delivery has not passed."""
         self.bus.ends[region] += count
 
+    def call(self, account: str, region: str = REGION) -> None:
+        """A call of the API that changes nothing, and waits to be put on the bus."""
+        self.state.calls.record([NewCall(account, region, b"{}")])
+
     def publish_calls(self) -> None:
         """What waits of the API's own calls is on the bus now."""
         calls = self.state.calls.claim(1_000, 1_000)

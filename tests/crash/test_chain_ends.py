@@ -83,9 +83,9 @@ def test_a_call_that_comes_to_the_bus_while_the_builder_looks_is_waited_for(worl
     """Whether it is there is asked before the end of the bus: else it could be missing in both answers."""
 
     class Calls:
-        def pending_changes(self):
+        def oldest_pending(self):
             world.publish_calls()
-            return world.state.calls.pending_changes()
+            return world.state.calls.oldest_pending()
 
     trail, process = world.add_trail(), world.process(calls=Calls())
     world.deliver(trail)
@@ -97,6 +97,32 @@ def test_a_call_that_comes_to_the_bus_while_the_builder_looks_is_waited_for(worl
     process.run_until(lambda: world.ended(trail))
     world.assert_walked(trail)
     assert starts(world) == 1
+
+
+def test_a_final_digest_waits_for_calls_that_were_answered_before_the_end(world):
+    """They changed nothing, and belong to the trail: who looks around and then stops it is seen looking."""
+    trail, process = world.add_trail(), world.process()
+    world.deliver(trail)
+    process.run(HOUR)
+    world.call(ACCOUNT)
+    world.delete_trail(trail)
+    process.run(2 * HOUR)
+    assert not world.ended(trail), "the call is not on the bus yet"
+    world.publish_calls()
+    world.deliver(trail)
+    process.run_until(lambda: world.ended(trail))
+    world.assert_walked(trail)
+    assert starts(world) == 1
+
+
+def test_calls_after_the_end_hold_no_final_digest_up(world):
+    """They are governed by what came after: an account that calls all the time does not keep its chains from ending."""
+    trail, process = world.add_trail(), world.process()
+    world.deliver(trail)
+    world.delete_trail(trail)
+    world.call(ACCOUNT)
+    process.run_until(lambda: world.ended(trail))
+    world.assert_walked(trail)
 
 
 @pytest.mark.parametrize(("account", "region"), [("444455556666", REGION), (ACCOUNT, "eu-west-1")])

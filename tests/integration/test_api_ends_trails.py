@@ -93,7 +93,6 @@ def test_a_trail_waits_for_the_call_that_ended_it_however_late_the_bus_takes_tha
     assert_ended_by(last_call, trail, api_world)
 
 
-@pytest.mark.xfail(strict=True, reason="calls that change nothing are judged when the bus takes them, which is later")
 def test_calls_right_before_the_end_are_in_the_trail_too(api_world: ApiWorld, is_open: threading.Event) -> None:
     """A look around and a vain attempt, answered before StopLogging: what an intruder does first."""
     trail = logging_trail(api_world, "ends")

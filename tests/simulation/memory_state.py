@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -88,8 +88,8 @@ class MemoryCalls:
 
     tables: Tables
 
-    def pending_changes(self) -> Collection[tuple[str, str]]:
-        return {(call.account_id, call.region) for call in self.tables.calls_of_changes}
+    def oldest_pending(self) -> Mapping[tuple[str, str], int]:
+        return {(call.account_id, call.region): 0 for call in self.tables.calls_of_changes}
 
 
 class MemoryNotifications:

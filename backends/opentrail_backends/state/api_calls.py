@@ -7,13 +7,13 @@ so that numbers have no gaps, and that a call becomes visible after those before
 from __future__ import annotations
 
 import secrets
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import fields
 from itertools import groupby
 from operator import attrgetter
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, case, delete, func, literal_column, select, tuple_, update
+from sqlalchemy import ColumnElement, Connection, case, delete, func, select, tuple_, update
 
 from opentrail_backends.state import tables
 from opentrail_backends.state.clock import StoreClock
@@ -27,6 +27,7 @@ _CLAIMS_LOCK = 0x6F746361  # "otca"; one per database
 
 _call = tables.api_call
 _series = tables.api_call_series
+_head = tables.configuration_head
 _whose = attrgetter("account_id", "region")
 _COLUMNS = [_call.c[field.name] for field in fields(PendingCall)]
 
@@ -42,7 +43,8 @@ class SqlApiCalls:
         """Keeps calls that changed nothing."""
         if calls:
             with self._transactions.writing() as connection:
-                keep_calls(connection, number_calls(connection, self._clock, calls), judged_at=0)
+                numbered = number_calls(connection, self._clock, calls)
+                keep_calls(connection, numbered, connection.execute(select(_head.c.effective_at)).scalar_one())
 
     def claim(self, limit: int, lease_ms: int) -> Sequence[PendingCall]:
         """The oldest calls that are not claimed, without those behind one that is."""
@@ -68,13 +70,12 @@ class SqlApiCalls:
                     connection.execute(select(_call.c.id).where(these).order_by(_call.c.id).with_for_update())
                     connection.execute(delete(_call).where(these))
 
-    def pending_changes(self) -> Collection[tuple[str, str]]:
-        """(account, region) where a call that changed the configuration is not on the bus yet."""
-        # Written out, not as a parameter: only so a database sees that the partial index holds all the rows.
-        changed = _call.c.judged_at > literal_column("0")
+    def oldest_pending(self) -> Mapping[tuple[str, str], int]:
+        """The lowest `judged_at` of the calls that are not on the bus yet, by account and region."""
+        whose = _call.c.account_id, _call.c.region
         with self._transactions.reading() as connection:
-            rows = connection.execute(select(_call.c.account_id, _call.c.region).where(changed).distinct())
-            return {(row.account_id, row.region) for row in rows}
+            rows = connection.execute(select(*whose, func.min(_call.c.judged_at).label("oldest")).group_by(*whose))
+            return {(row.account_id, row.region): row.oldest for row in rows}
 
     def _has_any(self) -> bool:
         with self._transactions.reading() as connection:

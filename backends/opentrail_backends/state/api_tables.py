@@ -15,10 +15,10 @@ api_call = Table(
     Column("region", Name, nullable=False),
     Column("client_id", LargeBinary, nullable=False),
     Column("number", BigInteger, nullable=False),
-    Column("judged_at", BigInteger, nullable=False),  # before its change was in force; 0: it changed nothing
+    Column("judged_at", BigInteger, nullable=False),  # the configuration of then governs it
     Column("record", LargeBinary, nullable=False),
     Column("claimed_until", BigInteger),
-    Index("api_call_change", "account_id", "region", **only("judged_at > 0")),
+    Index("api_call_judged", "account_id", "region", "judged_at"),
     Index("api_call_claimed", "account_id", "region", "claimed_until", **only("claimed_until IS NOT NULL")),
     sqlite_autoincrement=True,  # an id that a slow publisher still holds is never given again
 )

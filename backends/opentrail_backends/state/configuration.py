@@ -56,7 +56,7 @@ class SqlConfiguration:
                 )
             numbered = number_calls(connection, self._clock, calls)
             if not changes:
-                keep_calls(connection, numbered, judged_at=0)
+                keep_calls(connection, numbered, judged_at=newest.effective_at)
                 return before
             first = max(self._clock.record(connection), newest.effective_at + 1)
             last = first + len(changes) - 1

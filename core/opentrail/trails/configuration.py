@@ -199,6 +199,7 @@ class ConfigurationHistory:
         """Configurations by the count of changes that made them."""
         self._first_revisions: dict[str, int] = {}
         """Of each trail that there ever was, by incarnation."""
+        self._changed_at: dict[tuple[str, str], int] = {}
         self.extend(changes)
 
     def extend(self, changes: Iterable[Change]) -> None:
@@ -212,6 +213,7 @@ class ConfigurationHistory:
             # The changes first: another thread that looks up a time must not see a newest one without them.
             self._changes.extend(newer)
             for change in newer:
+                self._changed_at[change.kind, change.id] = change.effective_at
                 if change.kind == Kind.TRAIL:
                     self._first_revisions.setdefault(change.id, change.revision)
             self._newest = newest
@@ -238,6 +240,10 @@ class ConfigurationHistory:
     def first_revision_of(self, incarnation: str) -> int:
         """The revision that made a trail, also one that was deleted; 0 if this process does not know it."""
         return self._first_revisions.get(incarnation, 0)
+
+    def changed_at(self, kind: Kind, id: str) -> int:  # noqa: A002 - the change's own term
+        """When the newest change of an entity took effect (ms); 0 if this process knows none."""
+        return self._changed_at.get((kind, id), 0)
 
     def at_time(self, append_time: int) -> Configuration:
         """The newest configuration in force at `append_time` (ms): it governs what the bus took then (step 2)."""

@@ -9,7 +9,7 @@ from sqlalchemy import text
 from opentrail.trails.configuration import Kind
 from opentrail_backends.state.port import NewChange, PendingCall, StateStore
 from tests.contracts.state.api_call_samples import DAY, ELSEWHERE, LEASE, OTHER, TRAIL, by_name, call, names
-from tests.contracts.state.plans import looks_at_every, plans_of
+from tests.contracts.state.plans import plans_of
 from tests.contracts.state.samples import ACCOUNT, REGION, START, Clock, dump
 
 
@@ -94,22 +94,23 @@ def test_a_publisher_that_is_late_and_one_that_took_over_do_not_hinder_each_othe
     assert dump(store)["api_call"] == []
 
 
-# --- changes that are pending ---------------------------------------------------------------------
+# --- what is pending ------------------------------------------------------------------------------
 
 
-def test_a_change_is_pending_from_its_transaction_until_it_is_done(store: StateStore, other: StateStore) -> None:
-    store.calls.record([call("read")])
-    store.configuration.apply([TRAIL])
-    assert other.calls.pending_changes() == set()
+def test_a_call_is_pending_from_its_transaction_until_it_is_done(store: StateStore, other: StateStore) -> None:
+    assert other.calls.oldest_pending() == {}
     store.configuration.apply([TRAIL], calls=[call("a"), call("b", OTHER, ELSEWHERE)])
     store.configuration.apply([TRAIL], calls=[call("c")])
-    assert other.calls.pending_changes() == {(ACCOUNT, REGION), (OTHER, ELSEWHERE)}
+    first, second = (change.effective_at for change in store.configuration.changes_after(0))
+    store.calls.record([call("read", OTHER, ELSEWHERE)])
+    both = {(ACCOUNT, REGION): first - 1, (OTHER, ELSEWHERE): first - 1}
+    assert other.calls.oldest_pending() == both
     claimed = by_name(store.calls.claim(10, LEASE))
-    assert other.calls.pending_changes() == {(ACCOUNT, REGION), (OTHER, ELSEWHERE)}, "claimed is not yet on the bus"
+    assert other.calls.oldest_pending() == both, "claimed is not yet on the bus"
     store.calls.done([claimed["a"].id, claimed["b"].id])
-    assert other.calls.pending_changes() == {(ACCOUNT, REGION)}
-    store.calls.done([claimed["c"].id])
-    assert other.calls.pending_changes() == set()
+    assert other.calls.oldest_pending() == {(ACCOUNT, REGION): second - 1, (OTHER, ELSEWHERE): second}
+    store.calls.done([claimed["c"].id, claimed["read"].id])
+    assert other.calls.oldest_pending() == {}
 
 
 def test_what_waits_is_never_forgotten(store: StateStore, clock: Clock) -> None:
@@ -122,7 +123,7 @@ def test_what_waits_is_never_forgotten(store: StateStore, clock: Clock) -> None:
     store.forget(DAY * 1000)
     assert dump(store)["api_call_series"][0]["next_number"] == 2
     assert names(store.calls.claim(10, LEASE)) == ["a", "b"]
-    assert store.calls.pending_changes() == {(ACCOUNT, REGION)}
+    assert store.calls.oldest_pending().keys() == {(ACCOUNT, REGION)}
 
 
 def test_a_long_queue_is_not_looked_through_by_who_only_asks(store: StateStore) -> None:
@@ -133,8 +134,7 @@ def test_a_long_queue_is_not_looked_through_by_who_only_asks(store: StateStore) 
     with store._transactions.writing() as connection:  # type: ignore[attr-defined]
         if connection.dialect.name == "postgresql":
             connection.execute(text("ANALYZE"))
-    assert not looks_at_every("api_call", plans_of(store, store.calls.pending_changes))
-    assert store.calls.pending_changes() == {(ACCOUNT, REGION)}
+    assert len(store.calls.oldest_pending()) == 41
     plan = plans_of(store, lambda: store.calls.claim(100, LEASE))
     assert "Sort" not in plan, "a hundred are taken from the front, past those that are claimed"
     assert "TEMP B-TREE" not in plan

@@ -64,10 +64,15 @@ def test_the_revision_before_is_in_force_also_when_the_clock_stands_still(store:
     assert [one.judged_at for one in store.calls.claim(10, LEASE)] == [times[0] - 1, times[0]]
 
 
-def test_calls_without_a_change_are_judged_when_the_bus_takes_them(store: StateStore) -> None:
-    assert store.configuration.apply([], calls=[call("a")]) == 0
-    assert [one.judged_at for one in store.calls.claim(10, LEASE)] == [0]
-    assert store.calls.pending_changes() == set()
+def test_calls_without_a_change_are_judged_by_the_revision_of_their_answer(store: StateStore) -> None:
+    assert store.configuration.apply([], calls=[call("before there was any")]) == 0
+    store.configuration.apply([TRAIL])
+    store.calls.record([call("a")])
+    store.configuration.apply([], calls=[call("b")])
+    store.configuration.apply([TRAIL])
+    store.calls.record([call("c")])
+    first, second = (change.effective_at for change in store.configuration.changes_after(0))
+    assert [one.judged_at for one in store.calls.claim(10, LEASE)] == [0, first, first, second]
 
 
 @pytest.mark.parametrize("changes", [[TRAIL], []])

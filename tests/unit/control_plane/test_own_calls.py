@@ -31,10 +31,11 @@ def with_operation(api: Api, function: Any, name: str = "StopLogging") -> None:
     api.control_plane._functions["cloudtrail", name] = function
 
 
-def test_a_read_is_recorded_with_who_asked_from_where(api: Api, calls: Any) -> None:
+def test_a_read_is_recorded_with_who_asked_from_where(api: Api, state: StateStore, calls: Any) -> None:
     api("DescribeTrails", {"trailNameList": ["home-only"]}, region="eu-central-1")
     [(call, record)] = calls()
-    assert (call.account_id, call.region, call.judged_at) == (MANAGEMENT, "eu-central-1", 0)
+    newest = state.configuration.changes_after(0)[-1]
+    assert (call.account_id, call.region, call.judged_at) == (MANAGEMENT, "eu-central-1", newest.effective_at)
     assert record["eventName"] == "DescribeTrails"
     assert record["awsRegion"] == "eu-central-1"
     assert record["sourceIPAddress"] == "192.0.2.7"

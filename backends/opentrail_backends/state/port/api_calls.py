@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -33,10 +33,10 @@ class PendingCall:
     number: int
     """Rises by one with each call of the client, from 0: numbered events are delivered once, however often sent."""
     judged_at: int
-    """Which configuration governs it: the one in force at this time (ms). 0: the one when the bus takes it.
+    """Which configuration governs it: the one in force at this time (ms), that of its answer. 0: there was none yet.
 
     The call that made a change is governed by the revision before it, so that a trail's last event is the one that
-    ended it (design §3, *which configuration*).
+    ended it (design §3, *which configuration*). All calls between two changes have the same time.
     """
     record: bytes
 
@@ -59,9 +59,10 @@ class ApiCalls(Protocol):
         """The bus has these: they are forgotten."""
         ...
 
-    def pending_changes(self) -> Collection[tuple[str, str]]:
-        """(account, region) where a call that changed the configuration is not on the bus yet.
+    def oldest_pending(self) -> Mapping[tuple[str, str], int]:
+        """The lowest `judged_at` of the calls that are not on the bus yet, by account and region.
 
-        No chain of that account and region may end before it is. Others need not wait: it enters none of them.
+        No chain of that account and region that a later change ended may end before they are: they belong to the trail
+        as it was. Others need not wait: they enter none of them.
         """
         ...

@@ -50,7 +50,7 @@ def upgrade() -> None:
         _number("claimed_until", nullable=True),
         sqlite_autoincrement=True,
     )
-    op.create_index("api_call_change", "api_call", ["account_id", "region"], **_partial("judged_at > 0"))
+    op.create_index("api_call_judged", "api_call", ["account_id", "region", "judged_at"])
     op.create_index(
         "api_call_claimed",
         "api_call",
