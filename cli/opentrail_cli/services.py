@@ -10,7 +10,6 @@ from typing import Literal
 
 from prometheus_client import CollectorRegistry, start_http_server
 
-from opentrail_backends.event_bus.port import EventPublisher
 from opentrail_backends.object_store.port import ObjectStoreError
 from opentrail_cli.composition import BACKEND_ERRORS, Parts
 from opentrail_cli.errors import CommandFailed
@@ -126,10 +125,10 @@ class Services:
         host, port = split_address(settings.control_plane_address)
         publisher = parts.event_bus.publisher()
         self._stops.callback(publisher.close, settings.drain_seconds)
+        of_producer, metrics = producer_settings(settings), ProducerMetrics()
         # No limit of an account, and no share of the spool that it has used up, keeps its API calls out of the record.
-        unlimited = build_intake(
-            producer_settings(settings), parts.state.configuration, publisher, ProducerMetrics(), limited=False
-        )
+        unlimited = build_intake(of_producer, parts.state.configuration, publisher, metrics, limited=False)
+        intake = build_intake(of_producer, parts.state.configuration, publisher, metrics, ledger=parts.state.ledger)
         server = ControlPlaneServer(
             ControlPlaneSettings(
                 host=host,
@@ -140,7 +139,7 @@ class Services:
             ),
             parts.state,
             time.time,
-            ports=self._control_plane_ports(publisher),
+            ports=self._control_plane_ports(ProducerIntake(intake)),
             own_calls=ProducerIntake(unlimited),
             registry=self._registry,
         )
@@ -152,12 +151,9 @@ class Services:
         scheme = "http" if settings.tls_certificate_file is None else "https"
         self.control_plane_url = f"{scheme}://{_with_port(settings.control_plane_address, port)}"
 
-    def _control_plane_ports(self, publisher: EventPublisher) -> Ports:
+    def _control_plane_ports(self, intake: ProducerIntake) -> Ports:
         """What the control plane stands on. It checks trails' targets, and puts events on the bus like a producer."""
         parts, settings = self._parts, self._settings
-        configuration, ledger = parts.state.configuration, parts.state.ledger
-        of_producer, metrics = producer_settings(settings), ProducerMetrics()
-        intake = build_intake(of_producer, configuration, publisher, metrics, ledger=ledger)
         targets = Targets(
             parts.object_store,
             parts.storage_keys,
@@ -165,12 +161,7 @@ class Services:
             AllowedBuckets.parse(settings.allowed_buckets),
             reserved_buckets=(SPOOL_BUCKET,),
         )
-        return Ports(
-            targets=targets,
-            intake=ProducerIntake(intake),
-            regions=settings.regions,
-            token_key=parts.secret_key,
-        )
+        return Ports(targets=targets, intake=intake, regions=settings.regions, token_key=parts.secret_key)
 
     def _start_metrics(self) -> None:
         if self._settings.metrics_address is not None:

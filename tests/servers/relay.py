@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
+from abc import ABC, abstractmethod
 from types import TracebackType
 from typing import Self
 
 
-class Relay:
+class Relay(ABC):
     """Accepts connections and gives each, with one to a server, to `relay`. Everything is closed at the block's end."""
 
     def __init__(self) -> None:
@@ -20,13 +21,13 @@ class Relay:
         self._threads: list[threading.Thread] = []
         self.closing = threading.Event()
 
+    @abstractmethod
     def connect(self) -> socket.socket | None:
         """A connection to the server; None if there is none now."""
-        raise NotImplementedError
 
+    @abstractmethod
     def relay(self, client: socket.socket, server: socket.socket) -> None:
         """Starts what moves the bytes of a new connection."""
-        raise NotImplementedError
 
     def start(self, work: object, *arguments: object) -> None:
         """Runs a method of the relay in a thread that the block's end waits for."""

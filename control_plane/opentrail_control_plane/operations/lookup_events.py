@@ -5,22 +5,17 @@ Every account has them, without any trail, and whatever its trails select.
 
 from __future__ import annotations
 
-import math
+from functools import partial
 from typing import Any
 
-from opentrail.events.lookup import INSIGHT_KEYS, LookupKey, api_event
+from opentrail.events.lookup import INSIGHT_KEYS, LookupKey
 from opentrail.events.lookup_values import MAX_VALUE
 from opentrail.trails.refused import Refused
-from opentrail_backends.state.port import HistoryCategory, HistoryCursor, HistoryQuery
-from opentrail_control_plane import paging
+from opentrail_backends.state.port import HistoryCategory, HistoryQuery
 from opentrail_control_plane.operations.context import Context, Reply
-
-EVENTS_PER_PAGE = 50
-"""The most, and what is meant if nothing is said."""
+from opentrail_control_plane.operations.history_pages import EVENTS_PER_PAGE, cursor_of, page_of, range_of
 
 _COUNT_TWICE = ("_", " ", ",", "\n")
-_TO_THE_NEWEST = 86_400
-"""Seconds from now: events may come from clocks that are ahead."""
 
 
 def lookup_events(context: Context, members: dict[str, Any]) -> Reply:
@@ -30,7 +25,7 @@ def lookup_events(context: Context, members: dict[str, Any]) -> Reply:
     InvalidNextTokenException.
     """
     category = HistoryCategory.INSIGHT if members.get("EventCategory") else HistoryCategory.MANAGEMENT
-    start, end = _seconds(context, members)
+    start, end = range_of(context, members, partial(Refused, "InvalidTimeRangeException"))
     query = HistoryQuery(
         account_id=context.account_id,
         region=context.region,
@@ -43,15 +38,8 @@ def lookup_events(context: Context, members: dict[str, Any]) -> Reply:
     if not 1 <= limit <= EVENTS_PER_PAGE:
         raise Refused("InvalidMaxResultsException", f"MaxResults is 1 to {EVENTS_PER_PAGE}.")
     asked = _asked(context, members)
-    after = _opened(context, asked, members["NextToken"]) if "NextToken" in members else None
-    found = context.state.history.lookup(query, limit + 1, after)
-    page = found[:limit]
-    return Reply(
-        {
-            "Events": [api_event(event.record, event.cursor.event_time) for event in page],
-            "NextToken": paging.seal(context.ports.token_key, asked, page[-1].cursor) if len(found) > limit else None,
-        }
-    )
+    after = cursor_of(context, asked, members, partial(Refused, "InvalidNextTokenException"))
+    return page_of(context, query, limit, asked, after)
 
 
 def _attribute(attributes: list[dict[str, str]], category: HistoryCategory) -> tuple[str, str] | None:
@@ -71,32 +59,12 @@ def _attribute(attributes: list[dict[str, str]], category: HistoryCategory) -> t
     return key, value
 
 
-def _seconds(context: Context, members: dict[str, Any]) -> tuple[int, int]:
-    """The first and the last second of the range. Event times are whole seconds."""
-    start, end = members.get("StartTime"), members.get("EndTime")
-    if start is not None and end is not None and start > end:
-        raise Refused("InvalidTimeRangeException", "The start time must not be later than the end time.")
-    return (
-        0 if start is None else math.ceil(start.timestamp()),
-        context.now + _TO_THE_NEWEST if end is None else math.floor(end.timestamp()),
-    )
-
-
 def _asked(context: Context, members: dict[str, Any]) -> dict[str, Any]:
     """What a token is bound to: everything but the token itself."""
     own = {"operation": "LookupEvents", "account": context.account_id, "region": context.region}
     times = {name: str(members.get(name)) for name in ("StartTime", "EndTime")}
     other = {name: members.get(name) for name in ("LookupAttributes", "EventCategory", "MaxResults")}
     return {**own, **times, **other}
-
-
-def _opened(context: Context, asked: dict[str, Any], token: str) -> HistoryCursor:
-    place = paging.opened(context.ports.token_key, asked, token)
-    if place is None:
-        message = "The token is not one of this query: it is only valid with the parameters of the call that gave it."
-        raise Refused("InvalidNextTokenException", message)
-    event_time, sequence = place
-    return HistoryCursor(event_time, sequence)
 
 
 def _invalid(message: str) -> Refused:
