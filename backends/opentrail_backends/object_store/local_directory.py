@@ -148,7 +148,10 @@ class LocalDirectoryObjectStore:
         self._make_folders(folder.parent)
         try:
             folder.mkdir(mode=_FOLDER_MODE, exist_ok=True)
-        except FileExistsError:
+        except FileExistsError as error:
+            # Of a folder, too, if somebody deleted it in the moment between the refusal and the look at what it was.
+            if stat.S_ISDIR(folder.lstat().st_mode):
+                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT)) from error
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR)) from None
         _sync_folder(folder.parent)
         if len(self._durable_folders) >= _MAX_KNOWN_FOLDERS:

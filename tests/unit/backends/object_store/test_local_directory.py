@@ -207,3 +207,23 @@ def test_a_put_survives_deletes_that_remove_its_folder(store: LocalDirectoryObje
 
         list(pool.map(put_and_delete, range(8)))
     assert not list(store.list(BUCKET))
+
+
+def test_a_put_survives_a_delete_in_the_moment_after_a_folder_was_found(
+    store: LocalDirectoryObjectStore, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`Path.mkdir` finds the folder, somebody deletes it, `mkdir` looks what it was and finds no folder."""
+    folder, is_dir = root / BUCKET / "parked", Path.is_dir
+    folder.mkdir()
+    deletions: list[Path] = []
+
+    def deleted_right_before(path: Path) -> bool:
+        if path == folder and not deletions:
+            deletions.append(path)
+            path.rmdir()
+        return is_dir(path)
+
+    monkeypatch.setattr(Path, "is_dir", deleted_right_before)
+    store.put(BUCKET, "parked/one", b"body", PutOptions())
+    assert deletions == [folder]
+    assert store.get(BUCKET, "parked/one").body == b"body"
