@@ -42,8 +42,12 @@ class LogFileEntry:
     """SHA-256 of the uncompressed bytes, 64 lower-case hex digits."""
     oldest_event_time: int | None
     newest_event_time: int | None
+    record_count: int | None = None
+    """Ours, as `records_root`: how many records the log file has. None: the digest does not say."""
+    records_root: str | None = None
+    """The root of the Merkle tree over its records (`records_tree`), 64 lower-case hex digits."""
     extra: Mapping[str, Any] = field(default_factory=dict, hash=False)
-    """Fields that CloudTrail does not have, kept as they are."""
+    """Fields that neither CloudTrail nor we have, kept as they are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +156,8 @@ def _entry_fields(entry: LogFileEntry) -> dict[str, Any]:
         "hashAlgorithm": HASH_ALGORITHM,
         "newestEventTime": _time_or_null(entry.newest_event_time),
         "oldestEventTime": _time_or_null(entry.oldest_event_time),
+        **({} if entry.record_count is None else {"recordCount": entry.record_count}),
+        **({} if entry.records_root is None else {"recordsMerkleRoot": entry.records_root}),
         **entry.extra,
     }
 
@@ -165,6 +171,8 @@ def _parse_entry(value: Any) -> LogFileEntry:
         hash_value=fields.text("hashValue", _HASH),
         oldest_event_time=fields.optional_time("oldestEventTime"),
         newest_event_time=fields.optional_time("newestEventTime"),
+        record_count=fields.optional_count("recordCount"),
+        records_root=None if fields.all_null(("recordsMerkleRoot",)) else fields.text("recordsMerkleRoot", _HASH),
         extra=fields.rest(),
     )
 
@@ -210,6 +218,12 @@ class _Fields:
 
     def optional_time(self, name: str) -> int | None:
         return None if self.all_null((name,)) else self.time(name)
+
+    def optional_count(self, name: str) -> int | None:
+        value = self._left.pop(name, None)
+        if value is not None and (type(value) is not int or value < 0):
+            raise MalformedDigest(f"{name} is not a count")
+        return value
 
     def constant(self, name: str, expected: str) -> None:
         if not self.all_null((name,)) and self.text(name) != expected:
