@@ -44,7 +44,8 @@ def kept(bucket: str, key: str, made: MadeObject, storage_key: bytes | None = No
     if storage_key is None:
         return _header(header) + made.body
     data_key, nonce, wrapping_nonce = os.urandom(32), os.urandom(12), os.urandom(12)
-    context = f'{{"aws:s3:arn":"arn:aws:s3:::{bucket}/{key}"}}'.encode()
+    named = {"aws:s3:arn": f"arn:aws:s3:::{bucket}/{key}"}
+    context = json.dumps(named, separators=(",", ":"), ensure_ascii=False).encode()
     wrapped = wrapping_nonce + AESGCM(storage_key).encrypt(wrapping_nonce, data_key, context)
     header["encryption"] = {
         "algorithm": "AES-256-GCM",

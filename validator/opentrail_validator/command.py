@@ -1,158 +1,201 @@
-"""The command `validate-logs`: the flags, words and exit codes of `aws cloudtrail validate-logs`, and some of our own.
+"""The command `validate-logs`: what `aws cloudtrail validate-logs` does, and more. docs/validate-logs.md is its manual.
 
-Exit codes: 0 nothing invalid; 1 something is invalid; 3 something could not be checked; 255 nothing could be validated,
-the message says why; 2 wrong usage.
+Exit codes: 0 all is valid and the time is covered; 1 something is invalid; 2 wrong usage; 3 something, or everything,
+could not be checked.
 """
 
 from __future__ import annotations
 
-import argparse
+import io
+import os
 import sys
 import time
+import traceback
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from contextlib import closing
 
-from opentrail.evidence.times import format_time
-from opentrail_validator.chain_walk import NoPublicKeys, validate
-from opentrail_validator.public_keys import read_public_keys
-from opentrail_validator.readers.local_directory import LocalDirectory, read_storage_key
-from opentrail_validator.readers.port import (
-    ApiNotReached,
-    ApiRefused,
-    ObjectReader,
-    PublicKeySource,
-    ReaderUnavailable,
-    TrailApi,
-)
-from opentrail_validator.report import EXIT_FAILED, EXIT_NOT_CHECKED, TextReport
-from opentrail_validator.trail_place import BadRequest, TrailArn, TrailPlace, parse_moment, parse_trail_arn
+from opentrail_validator.asked import NoSuchTrail, narrowed, questions_of
+from opentrail_validator.bundle import BundleWriter
+from opentrail_validator.bundle_reader import Bundle
+from opentrail_validator.findings import Finding, Verdict
+from opentrail_validator.options import Options, UsageMistakes, read_options
+from opentrail_validator.progress import Progress
+from opentrail_validator.proof_report import proof_keys, proof_report
+from opentrail_validator.question import Question
+from opentrail_validator.readers.port import ApiNotReached, ApiRefused, CouldNotRead, ReaderUnavailable
+from opentrail_validator.reports.json_report import JsonReport
+from opentrail_validator.reports.junit import JunitReport
+from opentrail_validator.reports.port import Report, RunInfo
+from opentrail_validator.reports.sarif import SarifReport
+from opentrail_validator.reports.text import TextReport
+from opentrail_validator.run import ChainFailure, validate_chains
+from opentrail_validator.sources import RunSources, proof_key_source
+from opentrail_validator.state_file import StateFile
+from opentrail_validator.summary import EXIT_NOT_CHECKED, EXIT_USAGE, ChainSummary, Origins, Summary
+from opentrail_validator.walked import ChainResult
 
-
-@dataclass(frozen=True, slots=True)
-class _Question:
-    """What is asked, read from the command line."""
-
-    trail: TrailArn
-    region: str
-    start: int
-    end: int
+_CHAINS_AT_ONCE = 4
+_INTERRUPTED = 130
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command; returns its exit code."""
-    arguments = _parser().parse_args(argv)
+    """Runs the command; returns its exit code. Nothing that goes wrong looks like a verdict."""
     try:
-        return _run(arguments)
-    except (BadRequest, ReaderUnavailable, ApiRefused) as error:
-        return _fail(str(error), EXIT_FAILED)
-    except NoPublicKeys as error:
-        between = f"{format_time(error.start)} and {format_time(error.end)}"
-        return _fail(f"No public keys found between {between}", EXIT_FAILED)
-    except ApiNotReached as error:
-        return _fail(f"Nothing could be checked: {error}", EXIT_NOT_CHECKED)
+        return _main(argv)
     except KeyboardInterrupt:
-        return 130
+        return _INTERRUPTED
+    except BrokenPipeError:  # whoever reads the output has gone, and does not wait for a verdict
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_NOT_CHECKED
+    except Exception:
+        traceback.print_exc()
+        return _fail("Nothing could be checked: this is a fault of the program", EXIT_NOT_CHECKED)
 
 
-def _run(arguments: argparse.Namespace) -> int:
-    question = _question(arguments)
-    place = _place(arguments, question)
-    keys = _public_keys(arguments, question)
-    objects = _objects(arguments, question.region)
-    report = TextReport(
-        arguments.trail_arn,
-        question.trail.home_region,
-        question.start,
-        question.end,
-        verbose=arguments.verbose,
-        out=sys.stdout,
-        err=sys.stderr,
-    )
-    report.begin()
-    for finding in validate(place, question.start, question.end, objects, keys):
-        report.add(finding)
-    return report.finish()
+def _main(argv: Sequence[str] | None) -> int:
+    now = int(time.time())
+    try:
+        options = read_options(argv, now)
+        _prepare_output(options)
+        if options.proof is not None:
+            return _check_proof(options)
+        return _run_on_bundle(options) if options.bundle is not None else _run(options, now)
+    except UsageMistakes as error:
+        return _fail("\n".join(error.mistakes), EXIT_USAGE)
+    except (NoSuchTrail, ApiRefused, ReaderUnavailable) as error:
+        return _fail(str(error), EXIT_NOT_CHECKED)
+    except (ApiNotReached, CouldNotRead) as error:
+        return _fail(f"Nothing could be checked: {error}", EXIT_NOT_CHECKED)
 
 
-def _question(arguments: argparse.Namespace) -> _Question:
-    start = parse_moment(arguments.start_time)
-    end = parse_moment(arguments.end_time) if arguments.end_time else int(time.time())
-    if start > end:
-        raise BadRequest("Invalid time range specified: start-time must occur before end-time")
-    trail = parse_trail_arn(arguments.trail_arn)
-    return _Question(trail, arguments.region or trail.home_region, start, end)
+def _run(options: Options, now: int) -> int:
+    """Asks the outside; keeps its answers in a bundle, or what was verified in a state file, where that is wanted."""
+    if options.collect is None:
+        sources = RunSources(options)
+        state = None if options.state is None else StateFile.open(options.state)
+        questions = questions_of(options, now, sources, () if state is None else state.places())
+        return _validate(options, questions, sources, state).exit_code
+    with closing(BundleWriter(options.collect)) as writer:
+        sources = RunSources(options, writer=writer)
+        questions = questions_of(options, now, sources)
+        summary = _validate(options, questions, sources, notices=(f"the evidence is kept in {options.collect}",))
+        writer.finish(questions, sources.origins())
+    return summary.exit_code
 
 
-def _place(arguments: argparse.Namespace, question: _Question) -> TrailPlace:
-    """Where the digests lie: as the command line says, or else as the API does."""
-    bucket, prefix, organization_id = arguments.s3_bucket, arguments.s3_prefix, arguments.organization_id
-    if bucket is None:
-        api = _api(question.region, arguments.endpoint_url)
-        trail = api.trail(arguments.trail_arn)
-        if trail is None:
-            raise BadRequest(f"A trail could not be found for {arguments.trail_arn}")
-        bucket, prefix = trail.bucket, trail.prefix
-        if trail.is_organization_trail and not arguments.account_id:
-            raise BadRequest("Missing required parameter for organization trail: '--account-id'")
-        if trail.is_organization_trail and organization_id is None:
-            organization_id = api.organization_id()
-    return TrailPlace(
-        bucket=bucket,
-        prefix=prefix,
-        organization_id=organization_id,
-        account_id=arguments.account_id or question.trail.account_id,
-        region=question.region,
-        trail_name=question.trail.name,
-        home_region=question.trail.home_region,
-    )
+def _run_on_bundle(options: Options) -> int:
+    assert options.bundle is not None
+    with closing(Bundle(options.bundle)) as bundle:
+        questions = narrowed(bundle.questions, options)
+        sources = RunSources(options, bundle=bundle)
+        notice = f"this is the bundle {options.bundle}, collected {bundle.collected}"
+        return _validate(options, questions, sources, notices=(notice,)).exit_code
 
 
-def _public_keys(arguments: argparse.Namespace, question: _Question) -> PublicKeySource:
-    """The keys that the auditor pinned, or else those that the API gives."""
-    if arguments.public_keys:
-        return read_public_keys(arguments.public_keys)
-    return _api(question.region, arguments.endpoint_url)
+def _validate(
+    options: Options,
+    questions: Sequence[Question],
+    sources: RunSources,
+    state: StateFile | None = None,
+    notices: Sequence[str] = (),
+) -> Summary:
+    """Validates the chains and reports."""
+    telling = _Telling(_report(options), _progress(options, len(questions), sources), verbose=options.verbose)
+    telling.begin(RunInfo(questions, has_heads=sources.heads is not None, verbose=options.verbose, notices=notices))
+    for question, said in validate_chains(questions, sources.of, None if options.full else state, _CHAINS_AT_ONCE):
+        chain = telling.tell(question, said)
+        if state is not None and options.full and isinstance(said, ChainResult):
+            state.record(said, chain.verdict is Verdict.VALID)
+    telling.finish(sources.origins())
+    if state is not None:
+        state.save()
+    return telling.summary
 
 
-def _api(region: str, endpoint_url: str | None) -> TrailApi:
-    from opentrail_validator.readers.s3 import AwsApi  # noqa: PLC0415 - needs an extra that may be missing
+class _Telling:
+    """Passes what is said on to the summary, the report and the progress line."""
 
-    return AwsApi(region, endpoint_url)
+    def __init__(self, report: Report, progress: Progress | None, *, verbose: bool) -> None:
+        self.summary = Summary()
+        self._report = report
+        self._progress = progress
+        self._verbose = verbose
+        self._chain: ChainSummary | None = None
+
+    def begin(self, run: RunInfo) -> None:
+        self._report.begin(run)
+
+    def tell(self, question: Question, said: Finding | ChainResult | ChainFailure) -> ChainSummary:
+        """Whose chain it is about."""
+        chain = self._chain or self._begin_chain(question)
+        if isinstance(said, Finding):
+            self.summary.add(said)
+            if self._progress is not None:
+                self._progress.add(said)
+                if self._verbose or said.verdict is not Verdict.VALID:
+                    self._progress.clear()
+            self._report.add(question, said)
+        else:
+            chain.end(said)
+            if self._progress is not None:
+                self._progress.clear()
+            self._report.end_chain(chain)
+            self._chain = None
+        return chain
+
+    def finish(self, origins: Origins) -> None:
+        self.summary.origins = origins
+        self._report.finish(self.summary)
+
+    def _begin_chain(self, question: Question) -> ChainSummary:
+        self._chain = self.summary.begin_chain(question)
+        if self._progress is not None:
+            self._progress.clear()
+            self._progress.begin_chain(question)
+        self._report.begin_chain(question)
+        return self._chain
 
 
-def _objects(arguments: argparse.Namespace, region: str) -> ObjectReader:
-    if arguments.directory is None:
-        from opentrail_validator.readers.s3 import S3Reader  # noqa: PLC0415 - as above
+def _report(options: Options) -> Report:
+    match options.output:
+        case "json":
+            return JsonReport(sys.stdout)
+        case "junit":
+            return JunitReport(sys.stdout)
+        case "sarif":
+            return SarifReport(sys.stdout)
+        case _:
+            return TextReport(sys.stdout, sys.stderr)
 
-        return S3Reader(region)
-    storage_key = read_storage_key(arguments.storage_key) if arguments.storage_key else None
-    return LocalDirectory(arguments.directory, storage_key)
+
+def _progress(options: Options, chains: int, sources: RunSources) -> Progress | None:
+    wanted = sys.stderr.isatty() if options.progress is None else options.progress
+    return Progress(sys.stderr, chains, lambda: sources.objects.size) if wanted else None
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="validate-logs",
-        allow_abbrev=False,
-        description="Validates a trail's digests and log files, newest to oldest, without trusting who wrote them.",
-        epilog="Exit codes: 0 nothing invalid, 1 something is invalid, 2 wrong usage, 3 something could not be "
-        "checked, 255 nothing could be validated.",
-    )
-    add = parser.add_argument
-    add("--trail-arn", required=True, metavar="ARN", help="the trail")
-    add("--start-time", required=True, metavar="TIME", help="log files delivered from then on (UTC, ISO 8601)")
-    add("--end-time", metavar="TIME", help="log files delivered until then (UTC); default: now")
-    add("--s3-bucket", metavar="BUCKET", help="the digests' bucket; default: the API is asked")
-    add("--s3-prefix", metavar="PREFIX", help="the digests' prefix, with --s3-bucket")
-    add("--account-id", metavar="ID", help="whose log files; needed for an organization's trail")
-    add("--organization-id", metavar="ID", help="the organization of the trail, with --s3-bucket")
-    add("--verbose", action="store_true", help="name what is valid, too")
-    add("--region", metavar="REGION", help="where the events were recorded; default: the trail's home region")
-    add("--endpoint-url", metavar="URL", help="the CloudTrail API; for S3 set AWS_ENDPOINT_URL_S3")
-    add("--directory", type=Path, metavar="DIR", help="read objects from DIR/BUCKET/KEY instead of S3")
-    add("--storage-key", type=Path, metavar="FILE", help="the key of an encrypted directory (base64, one line)")
-    add("--public-keys", type=Path, metavar="FILE", help="trust these keys (JSON of ListPublicKeys), ask no API")
-    return parser
+def _check_proof(options: Options) -> int:
+    """The proof of one event. Without pinned keys, and without an API to ask, the proof's own key is all there is."""
+    assert options.proof is not None
+    try:
+        data = options.proof.read_bytes()
+    except OSError as error:
+        raise ReaderUnavailable(f"The proof {options.proof} could not be read: {error.strerror}") from None
+    keys, origin = None, ""
+    if options.public_keys is not None or options.regions or options.endpoint_url:
+        source = proof_key_source(options)
+        keys, origin = proof_keys(data, source), source.origin()
+    text, code = proof_report(data, keys, origin, "json" if options.output == "json" else "text")
+    sys.stdout.write(text)
+    return code
+
+
+def _prepare_output(options: Options) -> None:
+    """A name that the terminal's encoding does not have is escaped; XML says of itself that it is UTF-8."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    if options.output == "junit" and isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8")
 
 
 def _fail(message: str, code: int) -> int:

@@ -195,7 +195,7 @@ FACTS: Final[Mapping[Kind, Facts]] = {
         _INVALID, _MAJOR, "the state file's head does not verify: it is not used, and everything is read", None
     ),
     Kind.HOUR_WITHOUT_DIGEST: Facts(
-        _INVALID, _MAJOR, "linked digests whose times do not meet: log files of the time between are in no digest", None
+        _INVALID, _MAJOR, "linked digests whose times do not meet: they leave time out, or tell of it twice", None
     ),
     Kind.GAP: Facts(
         Verdict.NOTE,

@@ -7,7 +7,10 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final
 
-from opentrail.evidence.object_keys import DigestKey, MalformedKey, digest_folder, parse_key
+from opentrail.evidence.object_keys import DIGEST_FOLDER, DigestKey, MalformedKey, digest_folder, parse_key
+
+_LAST_MOMENT: Final = 253_370_764_800
+"""The first of the year 9999, epoch seconds: hours are added to times."""
 
 _ARN: Final = re.compile(r"arn:[^:]+:cloudtrail:(?P<region>[^:]+):(?P<account>[0-9]{12}):trail/(?P<name>.+)")
 
@@ -47,6 +50,15 @@ class TrailPlace:
             organization_id=self.organization_id,
         )
 
+    @property
+    def root(self) -> str:
+        """What the keys of all accounts of the trail start with."""
+        return self.folder.removesuffix(f"{self.account_id}/{DIGEST_FOLDER}/{self.region}/")
+
+    def of(self, account_id: str, region: str) -> TrailPlace:
+        """The same trail's place for another account and source region."""
+        return replace(self, account_id=account_id, region=region)
+
     def key(self, end_seconds: int) -> DigestKey:
         """The key that a digest with this end has."""
         return DigestKey(
@@ -79,9 +91,15 @@ def parse_trail_arn(text: str) -> TrailArn:
 
 
 def parse_moment(text: str) -> int:
-    """Epoch seconds of a date or time in ISO 8601. As in the AWS CLI it is UTC, whatever offset it has."""
+    """Epoch seconds of a date or time in ISO 8601, from 1970 on. As in the AWS CLI it is UTC, whatever offset it has.
+
+    Raises BadRequest.
+    """
     try:
         moment = datetime.fromisoformat(text.strip())
     except ValueError:
         raise BadRequest(f"Unable to parse date value: {text}") from None
-    return int(moment.replace(tzinfo=UTC, microsecond=0).timestamp())
+    seconds = int(moment.replace(tzinfo=UTC, microsecond=0).timestamp())
+    if not 0 <= seconds <= _LAST_MOMENT:
+        raise BadRequest(f"Unable to parse date value: {text}")
+    return seconds

@@ -40,6 +40,8 @@ class WalkedDigest:
     start: int
     end: int
     put_at: float | None = None
+    joined: bool = True
+    """Whether it ends where the next newer valid one begins, without a missing or wrong digest, or a gap, between."""
 
 
 class NameSet:
@@ -86,10 +88,34 @@ class Walked:
     """The newest valid digest."""
     buckets: list[str] = field(default_factory=list)
     """The buckets that the chain lies in, newest first."""
+    proven: NameSet = field(default_factory=NameSet)
+    """Valid digests: each as a place, and as a place with its hash and signature. `prove` adds to it."""
+    missing: NameSet = field(default_factory=NameSet)
+    """Those of the visited digests that are not there."""
+    doubtful: list[Span] = field(default_factory=list)
+    """The hours of backfill digests that are missing or wrong: log files of then may have been listed by them."""
     reached_known: bool = False
     """Whether the walk came to the digest that a run before had verified, and stopped there."""
+    known_until: int | None = None
+    """The end of that digest: older ones were not visited."""
     complete: bool = True
     """Whether every list and digest could be read: else nothing is said of what should be there."""
+
+    @property
+    def newest_end(self) -> int | None:
+        """The end of the newest digest that is valid or was known before; None: there is none."""
+        return self.digests[0].end if self.digests else self.known_until
+
+    def prove(self, bucket: str, key: str, sha256: str, signature: str) -> None:
+        """Notes a valid digest, for comparison with what others recorded of it."""
+        self.proven.add(bucket, key)
+        self.proven.add(bucket, _exact(key, sha256, signature))
+
+    def is_as_recorded(self, bucket: str, key: str, sha256: str, signature: str) -> bool | None:
+        """Whether the valid digest at this place has this hash and signature (hex). None: no valid one is there."""
+        if not self.proven.has(bucket, key):
+            return None
+        return self.proven.has(bucket, _exact(key, sha256, signature))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,3 +129,7 @@ class ChainResult:
     """The time that valid digests cover, oldest first, clamped to the question's; spans do not touch."""
     known_until: int | None = None
     """Up to where a run before had verified the chain: older digests were not read again."""
+
+
+def _exact(key: str, sha256: str, signature: str) -> str:
+    return f"{key}\n{sha256}\n{signature.lower()}"

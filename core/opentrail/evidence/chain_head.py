@@ -104,8 +104,8 @@ def parse_head(data: bytes) -> ChainHead:
     left = dict(document)
     if left.pop("headVersion", None) != HEAD_VERSION:
         raise MalformedHead(f"not a chain head of version {HEAD_VERSION}")
-    texts = {attribute: _text(left, name) for attribute, name in _TEXTS.items()}
-    times = {attribute: _time(left, name) for attribute, name in _TIMES.items()}
+    texts: dict[str, Any] = {attribute: _text(left, name) for attribute, name in _TEXTS.items()}
+    times: dict[str, Any] = {attribute: _time(left, name) for attribute, name in _TIMES.items()}
     signature, sequence, ended = _text(left, "signature"), left.pop("sequence", None), left.pop("chainEnded", None)
     if type(sequence) is not int or sequence < 0 or type(ended) is not bool:
         raise MalformedHead("sequence is no number, or chainEnded is neither true nor false")

@@ -204,7 +204,7 @@ class _Fields:
     def text(self, name: str, form: re.Pattern[str] | None = None) -> str:
         value = self._left.pop(name, None)
         # A lone surrogate is no text: it has no bytes to sign or print.
-        if not isinstance(value, str) or _SURROGATE.search(value):
+        if not isinstance(value, str) or not (value.isascii() or not _SURROGATE.search(value)):
             raise MalformedDigest(f"{name} is not a text")
         if form is not None and not form.fullmatch(value):
             raise MalformedDigest(f"{name} has not the form that it must have")

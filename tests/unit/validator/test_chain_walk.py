@@ -1,19 +1,23 @@
-import base64
-import dataclasses
+"""The walk along the digests, as its findings show it. What is not in any digest is another matter, and left out."""
+
+import functools
+import gzip
 
 import pytest
 
-from opentrail_validator import Kind, NoPublicKeys, PinnedKeys, Subject, Verdict
-from opentrail_validator.readers.port import ApiNotReached
-from tests.evidence_maker.in_memory import BEGIN, InMemory, findings_of, pinned, wrong
+from opentrail_validator import Checks, Kind, Subject, Verdict
+from tests.evidence_maker import in_memory
+from tests.evidence_maker.in_memory import BEGIN, pinned, wrong
 from tests.evidence_maker.maker import HOUR, Chain, MadeObject, change_content, listed_key, private_key
 from tests.evidence_maker.scenarios import SCENARIOS
+
+findings_of = functools.partial(in_memory.findings_of, checks=Checks(coverage=False, unlisted=False))
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_exactly_the_named_objects_are_invalid(name):
     scenario = SCENARIOS[name]("bucket", "other")
-    findings = findings_of(scenario.chain)
+    findings = findings_of(scenario.chain, checks=Checks(coverage=False))
     invalid = {(f.bucket, f.key) for f in findings if f.verdict is Verdict.INVALID}
     assert invalid == set(scenario.named)
     assert not [f for f in findings if f.verdict is Verdict.UNCHECKED]
@@ -46,8 +50,7 @@ def test_the_first_digest_of_all_is_no_gap():
 def fork(chain, **changes):
     """Another digest, also signed with the right key, in the place of the middle one."""
     other = Chain(objects={}).hours(1)
-    other.hour(**changes)
-    place = other.digests[1]
+    place = other.hour(**changes)
     assert place == chain.digests[1]
     chain.objects[place] = other.objects[place]
     return place
@@ -57,7 +60,7 @@ def test_a_signed_digest_that_leaves_a_log_file_out_is_not_the_recorded_one():
     chain = Chain().hours(3)
     place = fork(chain, logs=1)
     (finding,) = [f for f in findings_of(chain) if f.verdict is Verdict.INVALID]
-    assert (finding.kind, finding.bucket, finding.key) == (Kind.NOT_THE_RECORDED, *place)
+    assert (finding.kind, finding.bucket, finding.key) == (Kind.CHAIN_BROKEN, *place)
     assert finding.detail == "hash, signature"
 
 
@@ -69,7 +72,7 @@ def test_a_recorded_hash_or_signature_that_does_not_fit_is_found(field, value, d
     chain = Chain().hours(1)
     chain.hour(**{field: value})
     (finding,) = [f for f in findings_of(chain) if f.verdict is Verdict.INVALID]
-    assert (finding.kind, finding.detail) == (Kind.NOT_THE_RECORDED, detail)
+    assert (finding.kind, finding.detail) == (Kind.CHAIN_BROKEN, detail)
     assert (finding.bucket, finding.key) == chain.digests[0]
 
 
@@ -86,167 +89,106 @@ def test_a_digest_that_links_to_itself_does_not_trap_the_walk():
     newest = chain.hour(previousDigestS3Object=own_key)
     assert newest[1] == own_key
     findings = findings_of(chain)
-    assert wrong(findings) == [(Kind.NOT_THE_RECORDED, newest)]
+    assert wrong(findings) == [(Kind.CHAIN_BROKEN, newest)]
     assert {f.key for f in findings} > {place[1] for place in chain.digests}
 
 
-# --- Could not be checked
-
-
-@pytest.mark.parametrize("lost", ["digest", "log"])
-def test_an_object_that_does_not_answer_is_not_checked_and_the_rest_is(lost):
-    chain = Chain().hours(3)
-    place = chain.digests[1] if lost == "digest" else chain.logs[3]
-    findings = findings_of(chain, InMemory(chain.objects, lost=(place,)))
-    assert wrong(findings) == [(Kind.NOT_CHECKED, place)]
-    assert [f.detail for f in findings if f.kind is Kind.NOT_CHECKED] == ["connection reset"]
-    assert {f.key for f in findings if f.subject is Subject.DIGEST} == {place[1] for place in chain.digests}
-
-
-def test_a_bucket_that_cannot_be_listed_is_a_finding_for_each_pass():
-    chain = Chain().hours(1)
-    findings = findings_of(chain, InMemory(chain.objects, unlistable=("trail-logs",)))
-    assert [(f.kind, f.subject) for f in findings] == [(Kind.NOT_CHECKED, Subject.LISTING)] * 2
-
-
-def test_an_earlier_bucket_that_cannot_be_listed_stops_only_there():
-    chain = Chain(bucket="old").hours(1)
-    chain.bucket = "new"
-    chain.hours(1)
-    findings = findings_of(chain, InMemory(chain.objects, unlistable=("old",)))
-    assert wrong(findings) == [(Kind.NOT_CHECKED, ("old", f"AWSLogs/{chain.account}/CloudTrail-Digest/eu-west-1/"))]
-    assert findings[0].kind is Kind.VALID
-
-
-def without_metadata(chain):
-    return {place: dataclasses.replace(made, metadata=None) for place, made in chain.objects.items()}
-
-
-def test_of_a_copy_without_metadata_only_the_newest_digest_cannot_be_checked():
-    chain = Chain().hours(3)
-    findings = findings_of(chain, InMemory(without_metadata(chain)))
-    assert wrong(findings) == [(Kind.NOT_CHECKED, chain.digests[2])]
-    assert len([f for f in findings if f.subject is Subject.LOG_FILE]) == 4
-
-
-def test_a_change_in_a_copy_without_metadata_is_found():
-    chain = Chain().hours(4)
-    change_content(chain.objects, chain.digests[1], b'"logFiles"', b' "logFiles"')
-    findings = findings_of(chain, InMemory(without_metadata(chain)))
-    assert (Kind.BAD_SIGNATURE, chain.digests[1]) in wrong(findings)
-
-
-def test_the_signature_that_an_unproven_digest_recorded_convicts_nobody():
+def test_digests_that_link_to_each_other_in_a_circle_do_not_trap_the_walk():
     chain = Chain().hours(2)
-    chain.hour(previousDigestSignature="ab" * 256)
-    findings = findings_of(chain, InMemory(without_metadata(chain)))
-    assert {kind for kind, _ in wrong(findings)} == {Kind.NOT_CHECKED}
+    back = chain.digests[1]
+    middle = chain.hour(previousDigestS3Object=back[1].replace("T120731Z", "T140731Z"))
+    newest = chain.hour(previousDigestS3Object=middle[1])
+    assert newest[1] == back[1].replace("T120731Z", "T140731Z")
+    assert wrong(findings_of(chain)) == [(Kind.CHAIN_BROKEN, newest)]
 
 
-def test_nor_does_the_hash_that_an_unproven_digest_recorded():
+def test_linked_digests_that_leave_time_out_are_told_once_at_the_end():
     chain = Chain().hours(2)
-    newest = chain.hour(previousDigestHashValue="0" * 64)
-    assert wrong(findings_of(chain, InMemory(without_metadata(chain)))) == [(Kind.NOT_CHECKED, newest)]
+    chain.now += 2 * HOUR
+    chain.hours(2)
+    findings = findings_of(chain)
+    assert [(f.kind, f.subject, f.start, f.end) for f in findings if f.verdict is not Verdict.VALID] == [
+        (Kind.HOUR_WITHOUT_DIGEST, Subject.CHAIN, BEGIN + 2 * HOUR, BEGIN + 4 * HOUR)
+    ]
+    assert findings[-1].kind is Kind.HOUR_WITHOUT_DIGEST
 
 
-# --- Keys
+def test_linked_digests_that_tell_of_a_time_twice_are_told_too():
+    chain = Chain().hours(2)
+    chain.now -= HOUR // 2
+    chain.hours(2)
+    findings = findings_of(chain)
+    assert [(f.kind, f.start, f.end) for f in findings if f.verdict is not Verdict.VALID] == [
+        (Kind.HOUR_WITHOUT_DIGEST, BEGIN + 3 * HOUR // 2, BEGIN + 2 * HOUR)
+    ]
 
 
-def test_without_any_public_key_nothing_is_said():
-    with pytest.raises(NoPublicKeys) as caught:
-        findings_of(Chain().hours(1), keys=PinnedKeys({}))
-    assert (caught.value.start, caught.value.end) == (BEGIN, BEGIN + 50 * HOUR)
+# --- A well signed digest leads on, whatever else is wrong with it: so does the AWS CLI
 
 
-class AskedKeys:
-    """Keys by the time that is asked for; remembers what was asked."""
-
-    def __init__(self, *answers):
-        self.answers = list(answers)
-        self.asked = []
-
-    def between(self, start, end):
-        self.asked.append((start, end))
-        answer = self.answers.pop(0)
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
+def followed(chain, kind, place):
+    """All log files are checked nevertheless, and a change of one is found."""
+    victim = chain.logs[2]
+    assert wrong(findings_of(chain)) == [(kind, place)]
+    change_content(chain.objects, victim, b"Get", b"Put")
+    assert wrong(findings_of(chain)) == [(kind, place), (Kind.HASH_MISMATCH, victim)]
 
 
-def der(number):
-    entry = listed_key(private_key(number))
-    return {entry["Fingerprint"]: base64.b64decode(entry["Value"])}
+@pytest.mark.parametrize(("more", "kind"), [(b"\0", Kind.TRAILING_DATA), (gzip.compress(b"{}"), Kind.SEVERAL_MEMBERS)])
+def test_the_log_files_of_a_digest_that_is_followed_by_something_are_checked(more, kind):
+    chain = Chain().hours(3)
+    place = chain.digests[1]
+    chain.objects[place] = MadeObject(chain.objects[place].body + more, chain.objects[place].metadata)
+    followed(chain, kind, place)
 
 
-def backfilled():
+def test_the_log_files_of_a_digest_that_claims_another_account_are_checked():
     chain = Chain().hours(1)
-    return chain, Chain(chain.objects, backfill=True, key_number=1, now=chain.now - HOUR).hours(1)
+    place = chain.hour(awsAccountId="999999999999")
+    followed(chain.hours(1), Kind.WRONG_CLAIM, place)
 
 
-def test_the_key_of_a_backfill_digest_is_asked_for_the_time_when_it_was_made():
-    chain, late = backfilled()
-    keys = AskedKeys(der(0), der(1))
-    assert wrong(findings_of(chain, keys=keys)) == []
-    made = late.now + 86400
-    assert keys.asked[1] == (made - HOUR, made + HOUR)
+def test_the_log_files_of_a_digest_that_is_not_the_recorded_one_are_checked():
+    chain = Chain().hours(3)
+    followed(chain, Kind.CHAIN_BROKEN, fork(chain, note="another one"))
 
 
-@pytest.mark.parametrize(
-    ("answer", "kind"), [({}, Kind.UNKNOWN_KEY), (ApiNotReached("connection reset"), Kind.NOT_CHECKED)]
-)
-def test_a_backfill_digest_without_its_key(answer, kind):
-    chain, late = backfilled()
-    findings = findings_of(chain, keys=AskedKeys(der(0), answer))
-    assert wrong(findings) == [(kind, late.digests[0])]
+def test_what_a_digest_recorded_that_is_not_the_recorded_one_convicts_nobody():
+    chain = Chain().hours(3)
+    place = fork(chain, previousDigestHashValue="0" * 64)
+    assert wrong(findings_of(chain)) == [(Kind.CHAIN_BROKEN, place)]
 
 
-@pytest.mark.parametrize("metadata", [{}, {"backfill-generation-timestamp": "some day"}])
-def test_a_backfill_digest_that_does_not_say_when_it_was_made(metadata):
-    chain, late = backfilled()
-    made = late.objects[late.digests[0]]
-    kept = {name: text for name, text in made.metadata.items() if name.startswith("signature")}
-    chain.objects[late.digests[0]] = MadeObject(made.body, kept | metadata)
-    ((kind, place),) = wrong(findings_of(chain, keys=AskedKeys(der(0))))
-    assert place == late.digests[0]
-    assert kind is (Kind.UNKNOWN_KEY if metadata else Kind.MALFORMED)
+def test_digests_signed_with_a_key_that_had_expired_are_named():
+    chain = Chain().hours(3)
+    key = listed_key(private_key(0)) | {"ValidityEndTime": BEGIN + 2 * HOUR}
+    assert wrong(findings_of(chain, keys=pinned(key))) == [(Kind.KEY_OUTSIDE_VALIDITY, chain.digests[2])]
 
 
-def test_a_key_under_the_fingerprint_of_another_is_refused():
-    chain = Chain().hours(1)
-    other = base64.b64decode(listed_key(private_key(1))["Value"])
-    findings = findings_of(chain, keys=pinned(listed_key(private_key(0), der=other)))
-    assert wrong(findings) == [(Kind.MALFORMED_KEY, chain.digests[0])]
+# --- Consecutive digests that are missing
 
 
-# --- Which digests
+def test_each_of_several_missing_digests_is_named():
+    chain = Chain().hours(6)
+    for place in chain.digests[2:5]:
+        del chain.objects[place]
+    findings = findings_of(chain)
+    assert wrong(findings) == [(Kind.NOT_FOUND, place) for place in reversed(chain.digests[2:5])]
+    assert [f.detail[:8] for f in findings if f.kind is Kind.NOT_FOUND] == [
+        chain.digests[4][1][:8],
+        "expected",
+        "expected",
+    ]
 
 
-def test_digests_of_other_trails_regions_and_accounts_are_left_alone():
-    chain = Chain().hours(1)
-    for other in (
-        {"trail": "audit_eu-west-1_x"},
-        {"region": "eu-west-11"},
-        {"account": "999999999999"},
-        {"prefix": "p"},
-    ):
-        strange = Chain(chain.objects, **other).hours(1)
-        change_content(chain.objects, strange.digests[0], b'"logFiles"', b' "logFiles"')
-    assert wrong(findings_of(chain)) == []
+def test_a_single_missing_digest_is_named_alone():
+    chain = Chain().hours(3)
+    del chain.objects[chain.digests[1]]
+    assert wrong(findings_of(chain)) == [(Kind.NOT_FOUND, chain.digests[1])]
 
 
-def test_digests_before_the_start_are_not_read():
-    chain = Chain(now=BEGIN - 3 * HOUR).hours(4)
-    digests = [f.key for f in findings_of(chain) if f.subject is Subject.DIGEST]
-    # The one that ends at the start is still read, as by the AWS CLI.
-    assert digests == [chain.digests[3][1], chain.digests[2][1]]
-
-
-def test_a_digest_that_ends_at_the_start_is_listed():
-    chain = Chain(now=BEGIN - HOUR).hours(1)
-    assert [f.key for f in findings_of(chain)] == [chain.digests[0][1], *(place[1] for place in chain.logs)]
-
-
-def test_a_digest_up_to_an_hour_after_the_end_is_read():
+def test_before_the_oldest_digest_that_is_there_nothing_is_expected():
     chain = Chain().hours(4)
-    digests = [f.key for f in findings_of(chain, hours=2) if f.subject is Subject.DIGEST]
-    assert digests == [place[1] for place in reversed(chain.digests[:3])]
+    del chain.objects[chain.digests[0]]
+    del chain.objects[chain.digests[1]]
+    assert wrong(findings_of(chain)) == [(Kind.NOT_FOUND, chain.digests[1])]

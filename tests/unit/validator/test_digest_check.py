@@ -7,25 +7,12 @@ import json
 import zlib
 
 import pytest
-from cryptography.hazmat.primitives import serialization
 
 from opentrail_validator import Kind
-from opentrail_validator.digest_check import check_digest
 from opentrail_validator.readers.port import StoredObject
-from tests.evidence_maker.maker import Chain, listed_key, private_key, public_der
-
-PUBLIC = public_der(private_key(0))
-
-
-def made(**changes):
-    chain = Chain()
-    place = chain.hour(1, **changes)
-    return place, StoredObject(chain.objects[place].body, chain.objects[place].metadata)
-
-
-def check(stored, place=None, key=PUBLIC, *, backfill=False):
-    bucket, name = place or made()[0]
-    return check_digest(stored, bucket, name, lambda _fingerprint, _stored: key, backfill=backfill, recorded=None)
+from tests.evidence_maker.in_memory import BEGIN
+from tests.evidence_maker.maker import HOUR
+from tests.unit.validator.digest_samples import check, made
 
 
 def test_a_good_digest_is_valid_and_given_back():
@@ -35,30 +22,80 @@ def test_a_good_digest_is_valid_and_given_back():
     assert (outcome.digest.s3_bucket, outcome.digest.s3_object) == place
 
 
+def test_what_was_verified_is_all_that_the_signature_is_over():
+    place, stored = made()
+    verified = check(stored, place).verified
+    assert (verified.bucket, verified.key) == place
+    assert (verified.start, verified.end) == (BEGIN, BEGIN + HOUR)
+    assert verified.sha256 == hashlib.sha256(gzip.decompress(stored.body)).hexdigest()
+    assert verified.signature == stored.metadata["signature"]
+    assert verified.message().decode().split("\n") == ["2026-03-01T11:07:31Z", "/".join(place), verified.sha256, "null"]
+
+
 FIELDS = {
-    "no end": ("digestEndTime", None),
-    "start without Z": ("digestStartTime", "2026-03-01T10:07:31"),
-    "end with fraction": ("digestEndTime", "2026-03-01T10:07:31.000Z"),
-    "month 13": ("digestEndTime", "2026-13-01T10:07:31Z"),
-    "log files a map": ("logFiles", {}),
-    "log file a text": ("logFiles", ["x"]),
-    "log file without hash": ("logFiles", [{"s3Bucket": "b", "s3Object": "k"}]),
-    "log file hash in upper case": ("logFiles", [{"s3Bucket": "b", "s3Object": "k", "hashValue": "A" * 64}]),
-    "half a link": ("previousDigestS3Bucket", "b"),
-    "another hash algorithm": ("previousDigestHashAlgorithm", "MD5"),
-    "another signature algorithm": ("digestSignatureAlgorithm", "SHA1withRSA"),
-    "account a number": ("awsAccountId", 111122223333),
-    "key of a lone surrogate": ("digestS3Object", "\ud800"),
+    "no end": {"digestEndTime": None},
+    "start without Z": {"digestStartTime": "2026-03-01T10:07:31"},
+    "end with fraction": {"digestEndTime": "2026-03-01T10:07:31.000Z"},
+    "month 13": {"digestEndTime": "2026-13-01T10:07:31Z"},
+    "log files a map": {"logFiles": {}},
+    "log file a text": {"logFiles": ["x"]},
+    "log file without hash": {"logFiles": [{"s3Bucket": "b", "s3Object": "k"}]},
+    "log file hash in upper case": {"logFiles": [{"s3Bucket": "b", "s3Object": "k", "hashValue": "A" * 64}]},
+    "half a link": {"previousDigestS3Bucket": "b"},
+    "another hash algorithm": {"previousDigestHashAlgorithm": "MD5"},
+    "another signature algorithm": {"digestSignatureAlgorithm": "SHA1withRSA"},
+    "account a number": {"awsAccountId": 111122223333},
 }
 
 
-@pytest.mark.parametrize("defect", FIELDS)
-def test_a_field_of_the_wrong_form_is_malformed(defect):
-    name, value = FIELDS[defect]
+@pytest.mark.parametrize("defect", set(FIELDS) - {"no end"})
+def test_a_field_of_the_wrong_form_is_malformed_even_if_it_is_signed(defect):
+    place, stored = made(**FIELDS[defect])
+    assert check(stored, place).kind is Kind.MALFORMED
+
+
+@pytest.mark.parametrize("defect", set(FIELDS) - {"no end"})
+def test_where_the_signature_does_not_fit_either_that_is_told_first_as_by_the_aws_cli(defect):
     place, stored = made()
-    digest = json.loads(gzip.decompress(stored.body)) | {name: value}
-    body = gzip.compress(json.dumps(digest).encode())
-    assert check(dataclasses.replace(stored, body=body), place).kind is Kind.MALFORMED
+    assert check(changed(stored, FIELDS[defect]), place).kind is Kind.BAD_SIGNATURE
+
+
+def changed(stored, fields, without=()):
+    digest = json.loads(gzip.decompress(stored.body)) | fields
+    body = gzip.compress(json.dumps({name: digest[name] for name in digest if name not in without}).encode())
+    return dataclasses.replace(stored, body=body)
+
+
+REQUIRED = [
+    "digestPublicKeyFingerprint",
+    "digestS3Bucket",
+    "digestS3Object",
+    "previousDigestSignature",
+    "digestEndTime",
+    "digestStartTime",
+]
+
+
+@pytest.mark.parametrize("name", REQUIRED)
+def test_without_a_field_that_the_signature_needs_a_digest_is_malformed(name):
+    place, stored = made()
+    assert check(changed(stored, {}, [name]), place).kind is Kind.MALFORMED
+
+
+@pytest.mark.parametrize(("name", "value"), [("digestS3Object", "\ud800"), ("digestEndTime", None)])
+def test_a_place_or_time_that_is_no_text_is_malformed(name, value):
+    place, stored = made()
+    assert check(changed(stored, {name: value}), place).kind is Kind.MALFORMED
+
+
+def test_a_malformed_digest_elsewhere_was_moved_says_the_aws_cli():
+    place, stored = made()
+    assert check(changed(stored, FIELDS["log files a map"]), ("other", place[1])).kind is Kind.MOVED
+
+
+@pytest.mark.parametrize(("body", "kind"), [(b"{}", Kind.BAD_SIGNATURE), (b"{", Kind.MALFORMED)])
+def test_that_there_is_no_signature_comes_after_json_and_before_its_fields(body, kind):
+    assert check(StoredObject(gzip.compress(body), {})).kind is kind
 
 
 def recompressed(change):
@@ -66,20 +103,21 @@ def recompressed(change):
 
 
 BODIES = {
-    "empty": (lambda _: b"", Kind.MALFORMED),
+    "empty": (lambda _: b"", Kind.TRUNCATED),
     "not gzip": (gzip.decompress, Kind.MALFORMED),
     "zlib stream": (lambda body: zlib.compress(gzip.decompress(body)), Kind.MALFORMED),
-    "cut off": (lambda body: body[:-1], Kind.MALFORMED),
+    "cut off": (lambda body: body[:-1], Kind.TRUNCATED),
     "wrong checksum": (lambda body: body[:-8] + b"\0" * 8, Kind.MALFORMED),
     "bytes after the end": (lambda body: body + b"\0", Kind.TRAILING_DATA),
-    "a second member": (lambda body: body + gzip.compress(b""), Kind.TRAILING_DATA),
+    "a second member": (lambda body: body + gzip.compress(b""), Kind.SEVERAL_MEMBERS),
     "not UTF-8": (recompressed(lambda data: data + b"\xff"), Kind.MALFORMED),
     "a list": (recompressed(lambda _: b"[]"), Kind.MALFORMED),
     "nested too deep": (recompressed(lambda _: b"[" * 100_000), Kind.MALFORMED),
-    "not a number": (recompressed(lambda data: data[:-1] + b', "x": NaN}'), Kind.MALFORMED),
     "one more space": (recompressed(lambda data: data + b" "), Kind.BAD_SIGNATURE),
-    "hash of 65 digits": (recompressed(lambda data: data.replace(b'lue": "', b'lue": "0', 1)), Kind.MALFORMED),
+    "not a number": (recompressed(lambda data: data[:-1] + b', "x": NaN}'), Kind.BAD_SIGNATURE),
+    "hash of 65 digits": (recompressed(lambda data: data.replace(b'lue": "', b'lue": "0', 1)), Kind.BAD_SIGNATURE),
     "another account": (recompressed(lambda data: data.replace(b'"1111', b'"2222', 1)), Kind.BAD_SIGNATURE),
+    "wrong and followed": (lambda body: recompressed(lambda data: data + b" ")(body) + b"\0", Kind.BAD_SIGNATURE),
 }
 
 
@@ -88,6 +126,12 @@ def test_other_bytes(defect):
     change, kind = BODIES[defect]
     place, stored = made()
     assert check(dataclasses.replace(stored, body=change(stored.body)), place).kind is kind
+
+
+def test_a_decompression_bomb(monkeypatch):
+    monkeypatch.setattr("opentrail_validator.digest_check.MAX_DIGEST_BYTES", 1 << 20)
+    bomb = gzip.compress(b" " * (1 << 20) + b"{}")
+    assert check(StoredObject(bomb, {})).kind is Kind.DECOMPRESSION_BOMB
 
 
 def test_the_same_content_compressed_anew_stays_valid():
@@ -104,6 +148,7 @@ SIGNATURES = {
     "not hex": lambda signature: {"signature": "zz" + signature[2:], "signature-algorithm": "SHA256withRSA"},
     "spaces in it": lambda signature: {"signature": " " + signature, "signature-algorithm": "SHA256withRSA"},
     "too short": lambda signature: {"signature": signature[2:], "signature-algorithm": "SHA256withRSA"},
+    "another algorithm": lambda signature: {"signature": signature, "signature-algorithm": "MD2withRSA"},
     "another": lambda signature: {"signature": signature[::-1], "signature-algorithm": "SHA256withRSA"},
 }
 
@@ -112,7 +157,9 @@ SIGNATURES = {
 def test_a_signature_that_is_missing_or_wrong(defect):
     place, stored = made()
     metadata = SIGNATURES[defect](stored.metadata["signature"])
-    assert check(dataclasses.replace(stored, metadata=metadata), place).kind is Kind.BAD_SIGNATURE
+    outcome = check(dataclasses.replace(stored, metadata=metadata), place)
+    assert outcome.kind is Kind.BAD_SIGNATURE
+    assert outcome.digest is outcome.verified is None
 
 
 def test_a_signature_in_upper_case_is_the_same():
@@ -122,29 +169,8 @@ def test_a_signature_in_upper_case_is_the_same():
 
 
 @pytest.mark.parametrize("change", [("other", None), (None, "other")])
-def test_a_digest_elsewhere_has_been_moved(change):
+def test_a_digest_elsewhere_has_been_moved_and_says_from_where(change):
     (bucket, key), stored = made()
-    assert check(stored, (change[0] or bucket, change[1] or key)).kind is Kind.MOVED
-
-
-def test_without_its_key_a_digest_names_the_fingerprint():
-    place, stored = made()
-    outcome = check(stored, place, key=None)
-    assert (outcome.kind, outcome.detail) == (Kind.UNKNOWN_KEY, listed_key(private_key(0))["Fingerprint"])
-
-
-def subject_public_key_info(key):
-    form = serialization.PublicFormat.SubjectPublicKeyInfo
-    return key.public_key().public_bytes(serialization.Encoding.DER, form)
-
-
-@pytest.mark.parametrize("key", [b"", b"junk", PUBLIC + b"\0", subject_public_key_info(private_key(0))])
-def test_a_key_that_is_no_pkcs1_key(key):
-    place, stored = made()
-    assert check(stored, place, key=key).kind is Kind.MALFORMED_KEY
-
-
-def test_a_key_without_pkcs1_form_under_its_own_fingerprint():
-    info = subject_public_key_info(private_key(0))
-    place, stored = made(digestPublicKeyFingerprint=hashlib.md5(info).hexdigest())
-    assert check(stored, place, key=info).kind is Kind.MALFORMED_KEY
+    outcome = check(stored, (change[0] or bucket, change[1] or key))
+    assert outcome.kind is Kind.MOVED
+    assert f"s3://{bucket}/{key}" in outcome.detail

@@ -1,5 +1,6 @@
 import base64
 import json
+import os
 
 import pytest
 
@@ -130,18 +131,71 @@ def test_a_header_that_cannot_be_read_is_damage(root, header):
         LocalDirectory(root).get("bucket", "k")
 
 
+def keys(reader, prefix, start_after="", bucket="bucket"):
+    return [listed.key for listed in reader.list(bucket, prefix, start_after)]
+
+
 def test_keys_are_listed_in_the_order_of_their_bytes(root):
     for name in ("a/b", "a/é", "a/z.metadata.json", "a/c/d", "b/x", "a-b"):
         put(root, name, b"")
     reader = LocalDirectory(root)
-    assert list(reader.keys("bucket", "a/", "")) == ["a/b", "a/c/d", "a/é"]
-    assert list(reader.keys("bucket", "a/", "a/b")) == ["a/c/d", "a/é"]
-    assert list(reader.keys("bucket", "a", "")) == ["a-b", "a/b", "a/c/d", "a/é"]
+    assert keys(reader, "a/") == ["a/b", "a/c/d", "a/é"]
+    assert keys(reader, "a/", "a/b") == ["a/c/d", "a/é"]
+    assert keys(reader, "a") == ["a-b", "a/b", "a/c/d", "a/é"]
 
 
-@pytest.mark.parametrize(("bucket", "prefix"), [("absent", ""), ("bucket", "absent/"), ("..", ""), ("bucket", "../")])
+@pytest.mark.parametrize(
+    ("bucket", "prefix"), [("absent", ""), ("bucket", "absent/"), ("..", ""), ("bucket", "../"), ("bucket", "\ud800/")]
+)
 def test_where_nothing_is_nothing_is_listed(root, bucket, prefix):
-    assert list(LocalDirectory(root).keys(bucket, prefix, "")) == []
+    assert keys(LocalDirectory(root), prefix, bucket=bucket) == []
+    assert list(LocalDirectory(root).folders(bucket, prefix)) == []
+
+
+def test_a_file_below_a_file_is_nowhere(root):
+    put(root, "a", b"")
+    assert keys(LocalDirectory(root), "a/") == []
+
+
+def test_a_name_that_is_no_text_is_nobodys_key(root):
+    put(root, "a/b", b"")
+    (root / "bucket" / "a" / os.fsdecode(b"\xff")).write_bytes(b"")
+    assert keys(LocalDirectory(root), "a/") == ["a/b"]
+
+
+def test_links_to_files_are_files_and_links_to_folders_lead_nowhere(root):
+    put(root, "a/b", b"body")
+    (root / "bucket" / "a" / "c").symlink_to("b")
+    (root / "bucket" / "a" / "round").symlink_to(root / "bucket")
+    reader = LocalDirectory(root)
+    assert keys(reader, "") == ["a/b", "a/c"]
+    assert list(reader.folders("bucket", "")) == ["a"]
+    assert reader.get("bucket", "a/c").body == b"body"
+
+
+def test_a_folder_that_cannot_be_read_is_not_empty(root, monkeypatch):
+    put(root, "a/b", b"")
+
+    def denied(_path):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("os.scandir", denied)
+    with pytest.raises(CouldNotRead, match="Permission denied"):
+        keys(LocalDirectory(root), "a/")
+    with pytest.raises(CouldNotRead, match="Permission denied"):
+        list(LocalDirectory(root).folders("bucket", ""))
+
+
+def test_a_pipe_is_no_object(root):
+    os.mkfifo(root / "bucket" / "k")
+    with pytest.raises(ObjectMissing):
+        LocalDirectory(root).get("bucket", "k")
+
+
+def test_a_file_that_is_absurdly_large_is_damage(root):
+    os.truncate(put(root, "k", b""), (1 << 30) + (2 << 20))  # it takes no space
+    with pytest.raises(ObjectDamaged, match=r"1,075,838,976 bytes"):
+        LocalDirectory(root).get("bucket", "k")
 
 
 @pytest.mark.parametrize("layout", ["plain", "kept", "encrypted"])
@@ -151,7 +205,7 @@ def test_a_trail_is_validated_in_every_layout(tmp_path, layout):
         lay_plain(chain.objects, tmp_path)
     else:
         lay_kept(chain.objects, tmp_path, KEY if layout == "encrypted" else None)
-    assert wrong(findings_of(chain, LocalDirectory(tmp_path, KEY))) == []
+    assert wrong(findings_of(chain, LocalDirectory(tmp_path, KEY), hours=3)) == []
 
 
 def test_a_wrong_storage_key_makes_nothing_invalid(tmp_path):
