@@ -18,6 +18,8 @@ from opentrail_backends.state.port import AccessKey
 from opentrail_cli.errors import CommandFailed
 
 SECRET_KEY_BYTES = 32
+SHORTEST_TOKEN = 32
+"""Characters of a token that an operator made: room for 128 random bits."""
 
 
 def secret_key_at(path: Path) -> bytes:
@@ -32,6 +34,20 @@ def secret_key_at(path: Path) -> bytes:
     if len(key) != SECRET_KEY_BYTES:
         raise CommandFailed(f"The secret key {path} must have {SECRET_KEY_BYTES} bytes, not {len(key)}.")
     return key
+
+
+def operator_token_at(path: Path) -> str:
+    """The operator's bearer token in a file that only its owner can read; made if missing. Raises CommandFailed."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with suppress(FileExistsError):
+            _write_once(path, f"otv_{secrets.token_urlsafe(32)}\n".encode())
+        token = path.read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise CommandFailed(f"The token file {path} cannot be used: {error}.") from error
+    if len(token) < SHORTEST_TOKEN:
+        raise CommandFailed(f"The token in {path} is too short: it must have at least {SHORTEST_TOKEN} characters.")
+    return token
 
 
 def make_token(secret_key: bytes, account_id: str, name: str) -> str:

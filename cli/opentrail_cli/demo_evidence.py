@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -18,8 +17,9 @@ from opentrail_cli.realistic_events import ACCOUNTS, ORGANIZATION_ID
 from opentrail_validator import (
     Finding,
     LocalDirectory,
+    Question,
+    Sources,
     Subject,
-    TextReport,
     TrailPlace,
     Verdict,
     read_public_keys,
@@ -44,8 +44,13 @@ class Validation:
     """What the validator found in all chains."""
 
     findings: Sequence[Finding]
-    exit_code: int
-    """The highest of the chains' exit codes."""
+
+    @property
+    def exit_code(self) -> int:
+        """That of `validate-logs`."""
+        if self.invalid:
+            return 1
+        return 3 if any(finding.verdict is Verdict.UNCHECKED for finding in self.findings) else 0
 
     @property
     def invalid(self) -> Sequence[Finding]:
@@ -94,10 +99,9 @@ class Evidence:
     def validate(self) -> Validation:
         """Validates each chain as `validate-logs` does: from the files and the exported keys alone."""
         objects = LocalDirectory(self.root, read_storage_key(self.storage_key))
-        keys = read_public_keys(self._public_keys)
-        end = self._parts.state.configuration.now() // 1000
+        sources = Sources(objects=objects, public_keys=read_public_keys(self._public_keys))
+        now = self._parts.state.configuration.now() // 1000
         findings: list[Finding] = []
-        exit_code = 0
         for account_id in ACCOUNTS:
             for region in self._parts.settings.regions:
                 place = TrailPlace(
@@ -109,13 +113,9 @@ class Evidence:
                     trail_name=self._trail_name,
                     home_region=HOME_REGION,
                 )
-                silent = io.StringIO()
-                report = TextReport(self.trail_arn, HOME_REGION, self.start, end, verbose=True, out=silent, err=silent)
-                for finding in validate(place, self.start, end, objects, keys):
-                    report.add(finding)
-                    findings.append(finding)
-                exit_code = max(exit_code, report.finish())
-        return Validation(findings, exit_code)
+                question = Question(trail_arn=self.trail_arn, place=place, start=self.start, end=now, now=now)
+                findings += validate(question, sources)
+        return Validation(findings)
 
 
 @contextmanager

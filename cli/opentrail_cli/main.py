@@ -29,11 +29,13 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings=_WIDTH,
 )
+heads_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, context_settings=_WIDTH)
 keys_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, context_settings=_WIDTH)
 token_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, context_settings=_WIDTH)
 app.add_typer(operator_app)
 app.add_typer(history_app, name="history", help="Management events of the last 90 days.")
 app.add_typer(keys_app, name="keys", help="Public keys that auditors need.")
+app.add_typer(heads_app, name="heads", help="Signed heads of digest chains, to keep elsewhere.")
 app.add_typer(access_key_app, name="access-key", help="Access keys for the CloudTrail API.")
 app.add_typer(token_app, name="token", help="Tokens of those who send events.")
 
@@ -105,7 +107,7 @@ def up(
 
 @app.command(epilog="Example: OPENTRAIL_EVENT_BUS=kafka://kafka:9092 opentrail serve producer")
 def serve(
-    service: Annotated[Literal["producer", "delivery", "control-plane"], typer.Argument(help="which one")],
+    service: Annotated[Literal["producer", "delivery", "control-plane", "validator"], typer.Argument(help="which one")],
     config: ConfigOption = None,
 ) -> None:
     """Run one service, for a cluster."""
@@ -216,6 +218,19 @@ def keys_export(
         print_json(export_public_keys(parts.state, settings.regions if region is None else (region,)))
 
 
+@heads_app.command("export")
+def heads_export(
+    config: ConfigOption = None,
+    data_directory: DataDirectoryOption = None,
+    region: Annotated[str | None, typer.Option(metavar="REGION", help="only this region's heads")] = None,
+) -> None:
+    """Print the newest signed head of each chain, for an auditor to keep: `validate-logs --heads FILE`."""
+    from opentrail_cli.heads import export_heads  # noqa: PLC0415
+
+    with local_parts(opened_settings(config, data_directory=data_directory)) as parts:
+        print_json(export_heads(parts.state, region))
+
+
 @token_app.command("create")
 def token_create(
     account: Annotated[str, typer.Argument(help="the account whose events the token may send")],
@@ -238,14 +253,26 @@ def token_create(
     typer.echo(token)
 
 
+# The flags of these two are the validator's own: they work without the libraries that this file needs (entry.py).
+_PASSED_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
+
+
 @app.command(
     "validate-logs",
     short_help="Validate digests and log files.",
     add_help_option=False,
-    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+    context_settings=_PASSED_ON,
 )
 def validate_logs(context: typer.Context) -> None:
-    """Validate digests and log files, with the flags of `aws cloudtrail validate-logs`."""
+    """Validate digests and log files, with the flags of `aws cloudtrail validate-logs` and more."""
     from opentrail_validator.command import main as validate  # noqa: PLC0415
 
     raise typer.Exit(validate(context.args))
+
+
+@app.command("prove", short_help="Write the proof of one event.", add_help_option=False, context_settings=_PASSED_ON)
+def prove(context: typer.Context) -> None:
+    """Write a small file that proves one event to whoever trusts the public keys: `validate-logs --proof FILE`."""
+    from opentrail_cli.prove import main as run  # noqa: PLC0415
+
+    raise typer.Exit(run(context.args))

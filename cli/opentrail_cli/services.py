@@ -16,6 +16,7 @@ from opentrail_cli.errors import CommandFailed
 from opentrail_cli.event_intake import ProducerIntake
 from opentrail_cli.malloc import keep_large_buffers
 from opentrail_cli.settings import Settings, split_address
+from opentrail_cli.validator_service import validator_service
 from opentrail_control_plane.allowed_buckets import AllowedBuckets
 from opentrail_control_plane.history.indexer import HistoryIndexer
 from opentrail_control_plane.history.metrics import HistoryMetrics
@@ -31,8 +32,8 @@ from opentrail_producer.metrics import ProducerMetrics
 from opentrail_producer.server import build_intake, serve
 from opentrail_producer.settings import IntakeLimits, Listener, ProducerSettings, RateLimits, TlsFiles
 
-ServiceName = Literal["producer", "delivery", "control-plane"]
-ALL_SERVICES: tuple[ServiceName, ...] = ("delivery", "producer", "control-plane")
+ServiceName = Literal["producer", "delivery", "control-plane", "validator"]
+ALL_SERVICES: tuple[ServiceName, ...] = ("delivery", "producer", "control-plane", "validator")
 SPOOL_BUCKET = "opentrail-spool"
 
 
@@ -47,6 +48,7 @@ class Services:
         self.delivery: DeliveryService | None = None
         self.producer_address: str | None = None
         self.control_plane_url: str | None = None
+        self.validator_address: str | None = None
 
     def start(self, names: Sequence[ServiceName]) -> None:
         """Makes the regions' topics that are missing and starts services.
@@ -57,11 +59,12 @@ class Services:
             "delivery": self._start_delivery,
             "producer": self._start_producer,
             "control-plane": self._start_control_plane,
+            "validator": self._start_validator,
         }
         keep_large_buffers()
         try:
             self._start_metrics()
-            for region in self._settings.regions:
+            for region in self._settings.regions if set(names) != {"validator"} else ():
                 self._parts.event_bus.ensure_topic(region, self._settings.partitions)
             for name in ALL_SERVICES:
                 if name in names:
@@ -80,11 +83,14 @@ class Services:
         parts, settings = self._parts, self._settings
         spool = Spool(parts.spool_store, SPOOL_BUCKET)
         parts.spool_store.create_bucket(SPOOL_BUCKET)
+        if settings.heads_bucket is not None and parts.is_embedded:
+            parts.object_store.create_bucket(_bucket_of(settings.heads_bucket))
         self.delivery = DeliveryService(
             DeliverySettings(
                 window_seconds=settings.window_seconds,
                 window_bytes=settings.window_bytes,
                 file_bytes=settings.file_bytes,
+                record_proofs=settings.record_proofs,
                 memory_bytes=settings.memory_bytes,
                 spool_bytes=settings.spool_bytes,
                 parked_expire_seconds=settings.parked_expire_seconds,
@@ -92,6 +98,7 @@ class Services:
                 bucket_requests_per_second=settings.bucket_requests_per_second,
                 kept_seconds=settings.kept_seconds,
                 digest_seconds=settings.digest_seconds,
+                heads_bucket=settings.heads_bucket,
             ),
             DeliveryPorts(
                 event_bus=parts.event_bus,
@@ -159,9 +166,18 @@ class Services:
             parts.storage_keys,
             parts.notifications,
             AllowedBuckets.parse(settings.allowed_buckets),
-            reserved_buckets=(SPOOL_BUCKET,),
+            reserved_buckets=(SPOOL_BUCKET, *([_bucket_of(settings.heads_bucket)] if settings.heads_bucket else [])),
         )
         return Ports(targets=targets, intake=intake, regions=settings.regions, token_key=parts.secret_key)
+
+    def _start_validator(self) -> None:
+        settings = self._settings
+        tls = _tls_files(settings)
+        certificate = None if tls is None else (tls.certificate_chain, tls.private_key)
+        service = validator_service(self._parts, certificate, self._registry)
+        port = service.start()
+        self._stops.callback(service.stop, settings.drain_seconds)
+        self.validator_address = _with_port(settings.validator_address, port)
 
     def _start_metrics(self) -> None:
         if self._settings.metrics_address is not None:
@@ -218,6 +234,10 @@ def _read(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise CommandFailed(f"{path} cannot be read: {error.strerror}.") from error
+
+
+def _bucket_of(place: str) -> str:
+    return place.partition("/")[0]
 
 
 def _with_port(address: str, port: int) -> str:

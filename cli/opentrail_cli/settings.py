@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import quote
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from opentrail_cli.errors import Mistakes
+from opentrail_cli.validator_settings import ValidatorSettings
 from opentrail_control_plane.allowed_buckets import AllowedBuckets
 
 PREFIX = "OPENTRAIL_"
@@ -47,7 +48,7 @@ Seconds = Annotated[float, Field(gt=0)]
 Bytes = Annotated[int, Field(gt=0)]
 
 
-class Settings(BaseModel):
+class Settings(ValidatorSettings):
     """What an operator can set. Sizes in bytes, times in seconds, addresses as `host:port`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
@@ -106,6 +107,8 @@ class Settings(BaseModel):
     window_bytes: Bytes = 128 * MEBIBYTE
     file_bytes: Annotated[int, Field(ge=MEBIBYTE, le=50_000_000)] = 45_000_000
     """A log file is at most this large uncompressed (CloudTrail: 50 MB)."""
+    record_proofs: bool = True
+    """Whether digests hold a Merkle root of each log file's records, for proofs of single ones; about 2 µs an event."""
     memory_bytes: Annotated[int, Field(ge=16 * MEBIBYTE)] = 512 * MEBIBYTE
     """Bound on what delivery holds in memory."""
     spool_bytes: Bytes = 100 * GIBIBYTE
@@ -122,6 +125,8 @@ class Settings(BaseModel):
     """How long rows of the state store are kept that only tell of the past: not shorter than the bus keeps messages."""
     digest_seconds: Annotated[int, Field(ge=1, le=86_400)] = 3_600
     """How often a chain gets a digest. Shorter than an hour only to try things out."""
+    heads_bucket: str | None = None
+    """`BUCKET` or `BUCKET/PREFIX` in the object store: a second place for the signed heads of digest chains."""
     drain_seconds: Seconds = 30.0
     """How long a stop waits for what is under way."""
 
@@ -147,7 +152,14 @@ class Settings(BaseModel):
         AllowedBuckets.parse(value)
         return value
 
-    @field_validator("producer_address", "control_plane_address", "metrics_address")
+    @field_validator("heads_bucket")
+    @classmethod
+    def _bucket_and_prefix(cls, value: str | None) -> str | None:
+        if value is not None and not all(value.split("/")):
+            raise ValueError("must be BUCKET or BUCKET/PREFIX")
+        return value
+
+    @field_validator("producer_address", "control_plane_address", "validator_address", "metrics_address")
     @classmethod
     def _host_and_port(cls, value: str | None) -> str | None:
         if value is not None:
@@ -171,13 +183,15 @@ class Settings(BaseModel):
         if self.tls_certificate_file is None and not self.plaintext_allowed:
             mistakes += [
                 f"{name}: {getattr(self, name)} without TLS needs plaintext_allowed (if a proxy in front ends TLS)"
-                for name in ("producer_address", "control_plane_address")
+                for name in ("producer_address", "control_plane_address", "validator_address")
                 if not _is_loopback(getattr(self, name))
             ]
         if self.file_bytes > self.window_bytes:
             mistakes.append("file_bytes must not be larger than window_bytes")
         if self.window_bytes > self.memory_bytes:
             mistakes.append("window_bytes must not be larger than memory_bytes")
+        if (self.validator_oldest_seconds or self.validator_lookback_seconds) < self.validator_lookback_seconds:
+            mistakes.append("validator_oldest_seconds must not be below validator_lookback_seconds")
         if self.spool_share_bytes > self.spool_bytes:
             mistakes.append("spool_share_bytes must not be larger than spool_bytes")
         if mistakes:

@@ -18,6 +18,7 @@ from opentrail_cli.first_account import DEFAULT_ACCOUNT, first_account
 from opentrail_cli.services import ALL_SERVICES, ServiceName, Services, make_buckets
 from opentrail_cli.settings import Settings
 from opentrail_cli.terminal import output
+from opentrail_cli.validator_service import token_file
 
 
 def run_everything(settings: Settings, account_id: str | None) -> None:
@@ -43,7 +44,8 @@ def run_services(settings: Settings, names: Sequence[ServiceName]) -> None:
         services = Services(parts)
         with _StopSignals() as stopped:
             services.start(names)
-            places = [place for place in (services.producer_address, services.control_plane_url) if place]
+            addresses = (services.producer_address, services.control_plane_url, services.validator_address)
+            places = [place for place in addresses if place]
             output().print(f"OpenTrail {', '.join(names)}: ready{''.join(f' on {place}' for place in places)}")
             stopped.wait()
             services.stop()
@@ -83,6 +85,7 @@ def _print_ready(console: Console, settings: Settings, services: Services, appli
     console.print("OpenTrail is ready.", style="bold green")
     console.print(f"\n  producer (gRPC)   {services.producer_address}")
     console.print(f"  CloudTrail API    {services.control_plane_url}")
+    console.print(f"  validator (gRPC)  {services.validator_address} with the token in {token_file(settings)}")
     console.print(f"  log files         {settings.url_of('object_store')}, every {settings.window_seconds:g} s")
     if applied is not None:
         print_credentials(console, applied.new_tokens, applied.new_access_keys)

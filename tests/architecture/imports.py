@@ -60,9 +60,16 @@ VENDOR_SDKS = {
     "sqlalchemy": ("opentrail_backends.state",),
     "alembic": ("opentrail_backends.state",),
     "psycopg": ("opentrail_backends.state",),
-    "grpc": ("opentrail_producer",),
-    "grpc_health": ("opentrail_producer",),
-    "grpc_reflection": ("opentrail_producer",),
+    "grpc": ("opentrail_producer", "opentrail_validator.service", "opentrail_validator.generated"),
+    "grpc_health": ("opentrail_producer", "opentrail_validator.service"),
+    "grpc_reflection": ("opentrail_producer", "opentrail_validator.service"),
+    "prometheus_client": (
+        "opentrail_cli",
+        "opentrail_control_plane",
+        "opentrail_delivery",
+        "opentrail_producer",
+        "opentrail_validator.service",
+    ),
 }
 """Each vendor's SDK, and the modules (with all below them, and their like-named parts) that may import it."""
 

@@ -77,9 +77,20 @@ def test_the_readme_shows_the_help_as_it_is() -> None:
 def test_every_command_explains_itself() -> None:
     group = typer.main.get_command(app)
     names = group.list_commands(None)  # type: ignore[attr-defined,arg-type]
-    assert {"demo", "up", "serve", "ingest", "apply", "status", "redrive", "keys", "token", "validate-logs"} <= set(
-        names
-    )
+    assert {
+        "demo",
+        "up",
+        "serve",
+        "ingest",
+        "apply",
+        "status",
+        "redrive",
+        "keys",
+        "heads",
+        "prove",
+        "token",
+        "validate-logs",
+    } <= set(names)
     for name in names:
         result = CliRunner().invoke(app, [name, "--help"])
         assert result.exit_code == 0, name
@@ -139,9 +150,18 @@ def test_public_keys_are_exported_as_the_validator_reads_them(
         )
     file = tmp_path / "keys.json"
     file.write_text(run("keys", "export"))
-    assert read_public_keys(file).between(0, 0) == {b"one".hex(): b"one", b"two".hex(): b"two"}
+    pinned = read_public_keys(file).between(0, 0)
+    assert {name: key.der for name, key in pinned.items()} == {b"one".hex(): b"one", b"two".hex(): b"two"}
+    assert {(key.valid_from, key.valid_until) for key in pinned.values()} == {(1_000, 2_000_000)}
     only = json.loads(run("keys", "export", "--region", "us-east-1"))["PublicKeyList"]
     assert [(key["Region"], key["ValidityStartTime"]) for key in only] == [("us-east-1", 1_000)]
+
+
+def test_heads_are_exported_also_where_there_is_none_yet(run: Callable[..., str], data: Path) -> None:
+    data.mkdir()
+    state_in(data).migrate()
+    assert json.loads(run("heads", "export")) == {"Heads": []}
+    assert json.loads(run("heads", "export", "--region", "us-east-1")) == {"Heads": []}
 
 
 def test_a_log_file_is_printed_decrypted_by_its_url_and_by_its_path(run: Callable[..., str], data: Path) -> None:
@@ -204,7 +224,7 @@ def test_settings_that_are_wrong_are_told_before_anything_is_made(
 
 def test_validate_logs_is_the_validators_own_command(capfd: pytest.CaptureFixture[str]) -> None:
     result = CliRunner().invoke(app, ["validate-logs", "--trail-arn", "no-arn", "--start-time", "2026-01-01"])
-    assert result.exit_code == 255
+    assert result.exit_code == 2
     assert "Invalid trail ARN provided: no-arn" in result.output + capfd.readouterr().err
 
 

@@ -118,6 +118,18 @@ def test_addresses() -> None:
     assert split_address("[::1]:7317") == ("::1", 7317)
 
 
+@pytest.mark.parametrize("place", ["heads", "heads/of/chains"])
+def test_the_second_place_of_heads_is_a_bucket_with_or_without_a_prefix(place: str) -> None:
+    assert read_settings(None, {"OPENTRAIL_HEADS_BUCKET": place}).heads_bucket == place
+    assert read_settings(None, {}).heads_bucket is None
+
+
+@pytest.mark.parametrize("place", ["", "/", "s3://heads", "/heads", "heads/", "heads//chains"])
+def test_what_is_no_place_of_heads(place: str) -> None:
+    (told,) = mistakes({"OPENTRAIL_HEADS_BUCKET": place})
+    assert told == "OPENTRAIL_HEADS_BUCKET: must be BUCKET or BUCKET/PREFIX"
+
+
 def test_the_documentation_names_every_setting_and_no_other() -> None:
     import re
 

@@ -1,0 +1,1 @@
+"""Made from proto/ by proto/generate.py. Do not edit."""

@@ -1,0 +1,14 @@
+"""Why a chain could not be checked at all, as a sentence."""
+
+from __future__ import annotations
+
+from opentrail.evidence.times import format_time
+from opentrail_validator.chain_validation import NoPublicKeys
+from opentrail_validator.run import ChainFailure
+
+
+def reason_of(failure: ChainFailure) -> str:
+    """For the operator."""
+    if isinstance(failure, NoPublicKeys):
+        return f"there is no public key for {format_time(failure.start)} to {format_time(failure.end)}"
+    return str(failure)
