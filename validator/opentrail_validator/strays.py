@@ -15,7 +15,7 @@ from opentrail_validator.digest_check import DigestCheck
 from opentrail_validator.digest_judge import DigestJudge
 from opentrail_validator.digest_lists import DigestLists
 from opentrail_validator.findings import Finding, Kind, Subject
-from opentrail_validator.readers.port import ObjectReader, Outcome, Place
+from opentrail_validator.readers.port import ObjectMissing, ObjectReader, Outcome, Place
 from opentrail_validator.walked import Walked
 
 _STRAY = "well signed, but no newer digest leads to it"
@@ -29,6 +29,8 @@ def strays(
     told = []
     for place, outcome in objects.read_all(_places(walk, lists), _pair):
         walked.visited.add(*place)
+        if isinstance(outcome, ObjectMissing) and place != walk.passed:
+            continue  # Taken away since it was listed, and nothing says that it should be there.
         check = judge.judge(place, outcome, backfill=False)
         if check.kind is Kind.VALID and _goes_on(check, walk, walked):
             told.append(_step_of_end(check, place, walk, walked))

@@ -140,3 +140,17 @@ def test_a_folder_that_a_console_made_is_nothing_strange():
     bucket, key = chain.digests[1]
     put_back(chain, chain.logs[0], (bucket, key.rpartition("/")[0] + "/"))
     assert not wrong(findings_of(chain))
+
+
+def test_a_stray_that_is_taken_away_before_it_is_read_is_not_told():
+    """Nothing says that it should be there."""
+    chain = Chain().hours(3)
+    place = chain.digests[0]
+    later = put_back(chain, place, (place[0], place[1].replace("T110731Z", "T123731Z")))
+    objects = InMemory(chain.objects)
+    listed = list(objects.list(later[0], later[1].rpartition("/")[0]))
+    del chain.objects[later]
+    objects.list = lambda _bucket, prefix, after="": (
+        entry for entry in listed if entry.key.startswith(prefix) and entry.key > after
+    )
+    assert wrong(findings_of(chain, objects)) == []
