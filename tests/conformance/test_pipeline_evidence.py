@@ -124,7 +124,7 @@ def assert_all_agree_that_it_is_valid(made: Made, releases: list[AwsCli], chains
 
 
 def said(verdict: Verdict) -> tuple[int, str, str]:
-    """All that a judge printed; but the time of the run, which was put into the flags, is not the same for all."""
+    """All that a judge printed, but for the section of our own."""
     return verdict.code, verdict.stdout, verdict.stderr
 
 
@@ -268,10 +268,11 @@ def test_what_was_tampered_with_is_named_by_all_judges_alike(
             verdicts = [ours, *theirs]
     finally:
         tampering.undo()
-    assert [said(verdict) for verdict in verdicts] == [said(ours)] * (1 + releases)
-    assert ours.code == 1
     expected = {key, tampering.moved_to} - {""}
-    assert set(ours.invalid) == on_minio.object_names(expected)
+    for verdict in verdicts:
+        assert verdict.code == 1
+        assert set(verdict.invalid) == on_minio.object_names(expected)
+        assert set(verdict.valid) == set(ours.valid)
 
 
 def test_put_back_all_is_valid_again(on_minio: Made, aws_cli: list[AwsCli]) -> None:

@@ -11,7 +11,7 @@ import os
 import sys
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 
 from opentrail_validator.asked import NoSuchTrail, narrowed, questions_of
@@ -25,7 +25,7 @@ from opentrail_validator.question import Question
 from opentrail_validator.readers.port import ApiNotReached, ApiRefused, CouldNotRead, ReaderUnavailable
 from opentrail_validator.reports.json_report import JsonReport
 from opentrail_validator.reports.junit import JunitReport
-from opentrail_validator.reports.port import Report, RunInfo
+from opentrail_validator.reports.port import Report, RunInfo, printable
 from opentrail_validator.reports.sarif import SarifReport
 from opentrail_validator.reports.text import TextReport
 from opentrail_validator.run import ChainFailure, validate_chains
@@ -41,7 +41,8 @@ _INTERRUPTED = 130
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code. Nothing that goes wrong looks like a verdict."""
     try:
-        return _main(argv)
+        code = _main(argv)
+        sys.stdout.flush()
     except KeyboardInterrupt:
         return _INTERRUPTED
     except BrokenPipeError:  # whoever reads the output has gone, and does not wait for a verdict
@@ -50,6 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception:
         traceback.print_exc()
         return _fail("Nothing could be checked: this is a fault of the program", EXIT_NOT_CHECKED)
+    return code
 
 
 def _main(argv: Sequence[str] | None) -> int:
@@ -74,12 +76,21 @@ def _run(options: Options, now: int) -> int:
         sources = RunSources(options)
         state = None if options.state is None else StateFile.open(options.state)
         questions = questions_of(options, now, sources, () if state is None else state.places())
-        return _validate(options, questions, sources, state).exit_code
+        summary = _validate(options, questions, sources, state)
+        return summary.exit_code if state is None else _last(summary, state.save)
     with closing(BundleWriter(options.collect)) as writer:
         sources = RunSources(options, writer=writer)
         questions = questions_of(options, now, sources)
         summary = _validate(options, questions, sources, notices=(f"the evidence is kept in {options.collect}",))
-        writer.finish(questions, sources.origins())
+        return _last(summary, lambda: writer.finish(questions, sources.origins()))
+
+
+def _last(summary: Summary, write: Callable[[], None]) -> int:
+    """Writes what is to outlast the run. The exit code: what is invalid stays so, whatever cannot be written."""
+    try:
+        write()
+    except ReaderUnavailable as error:
+        return _fail(str(error), summary.exit_code or EXIT_NOT_CHECKED)
     return summary.exit_code
 
 
@@ -107,8 +118,6 @@ def _validate(
         if state is not None and options.full and isinstance(said, ChainResult):
             state.record(said, chain.verdict is Verdict.VALID)
     telling.finish(sources.origins())
-    if state is not None:
-        state.save()
     return telling.summary
 
 
@@ -200,5 +209,6 @@ def _prepare_output(options: Options) -> None:
 
 def _fail(message: str, code: int) -> int:
     sys.stdout.flush()
-    sys.stderr.write(f"\n{message}\n")
+    text = "\n".join(map(printable, message.split("\n")))
+    sys.stderr.write(f"\n{text}\n")
     return code

@@ -151,15 +151,16 @@ class _Reader:
         if flags.proof is not None:
             given = [_flag(name) for name, value in vars(flags).items() if value and name not in _WITH_PROOF]
             mistakes += [f"{flag} has no meaning with --proof" for flag in given]
+            if flags.output not in {"text", "json"}:
+                mistakes.append("--output is text or json with --proof")
             return
         if flags.bundle is not None:
             given = [_flag(name) for name in _NOT_WITH_FROM if getattr(flags, name) is not None]
             mistakes += [f"{flag} has no meaning with --from: everything lies in the bundle" for flag in given]
             if (flags.heads or "").startswith("s3://"):
                 mistakes.append("--heads cannot be a bucket with --from: that needs no network")
-        elif flags.s3_bucket is None:
-            needing = [name for name in ("s3_prefix", "organization_id") if getattr(flags, name) is not None]
-            mistakes += [f"{_flag(name)} has a meaning only with --s3-bucket" for name in needing]
+        elif flags.s3_bucket is None and flags.organization_id is not None:
+            mistakes.append("--organization-id has a meaning only with --s3-bucket")
         if flags.storage_key is not None and flags.directory is None:
             mistakes.append("--storage-key has a meaning only with --directory")
         if flags.state is not None and flags.collect is not None:

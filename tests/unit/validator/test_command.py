@@ -34,7 +34,7 @@ def test_an_altered_one(tmp_path, pinned, capsys):
     assert run(chain, tmp_path, pinned) == 1
     out, err = capsys.readouterr()
     assert err.startswith(f"Log file\ts3://{'/'.join(chain.logs[0])}\tINVALID: hash value doesn't match")
-    assert "Affected:     1 account (111122223333), 1 hour, 0 digest files, 1 log file" in out
+    assert "Affected:     1 account (111122223333), 1 hour, 1 log file" in out
 
 
 def test_time_that_nothing_covers_is_an_error_unless_it_is_not_asked_for(tmp_path, pinned, capsys):

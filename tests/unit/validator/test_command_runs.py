@@ -179,6 +179,18 @@ def test_a_state_file_that_is_none_is_told_and_everything_is_read(tmp_path, pinn
     assert run(chain, tmp_path / "d", pinned, "--state", str(state)) == 0  # it was written anew
 
 
+@pytest.mark.parametrize(("is_valid", "code"), [(True, 3), (False, 1)])
+def test_a_state_file_that_cannot_be_written_does_not_make_invalid_evidence_unchecked(
+    is_valid, code, tmp_path, pinned, capsys
+):
+    chain = Chain().hours(2)
+    if not is_valid:
+        change_content(chain.objects, chain.logs[0], b"Get", b"Put")
+    lay_kept(chain.objects, tmp_path / "d")
+    assert run(chain, tmp_path / "d", pinned, "--state", str(tmp_path / "no" / "folder" / "state.json")) == code
+    assert "could not be written" in capsys.readouterr().err
+
+
 # --- Bundles
 
 

@@ -58,6 +58,10 @@ def test_a_bundle_says_what_is_asked():
     assert (options.trail_arns, options.start, options.end) == ((), None, None)
 
 
+def test_a_prefix_without_a_bucket_is_not_looked_at_as_in_the_aws_cli():
+    assert read_options([*LEAST, "--s3-prefix", "p"], NOW).bucket is None
+
+
 def test_all_mistakes_are_told_together():
     said = mistakes(
         "--trail-arn", "x", "--start-time", "soon", "--end-time", "2026-02-30", "--account-id", "1",
@@ -94,7 +98,6 @@ def test_all_mistakes_are_told_together():
             [*LEAST, "--end-time", "2026-03-01T09:00:00"],
             "Invalid time range specified: start-time must occur before end-time",
         ),
-        ([*LEAST, "--s3-prefix", "p"], "--s3-prefix has a meaning only with --s3-bucket"),
         (
             [*LEAST, "--account-id", "111122223333", "--all-accounts"],
             "--account-id and --all-accounts exclude each other",
@@ -108,6 +111,7 @@ def test_all_mistakes_are_told_together():
         (["--from", "b", "--heads", "s3://h"], "--heads cannot be a bucket with --from: that needs no network"),
         (["--proof", "p", "--start-time", "2026-01-01"], "--start-time has no meaning with --proof"),
         (["--proof", "p", "--from", "b"], "--from has no meaning with --proof"),
+        (["--proof", "p", "--output", "sarif"], "--output is text or json with --proof"),
     ],
 )
 def test_a_mistake(argv, said):

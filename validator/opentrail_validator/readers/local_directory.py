@@ -12,28 +12,37 @@ import base64
 import binascii
 import errno
 import json
-import os
-from collections.abc import Iterator, Mapping
+import stat
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from opentrail_validator.readers.local_listing import list_files, list_folders
 from opentrail_validator.readers.port import (
     CouldNotRead,
+    ListedObject,
     ObjectDamaged,
     ObjectMissing,
+    Outcome,
+    Place,
     ReaderUnavailable,
     StoredObject,
 )
+from opentrail_validator.readers.threads import Begun, ReadingThreads, read_one
+
+T = TypeVar("T")
 
 MAGIC: Final = b"OPENTRAIL-OBJECT 1\n"
 METADATA_SUFFIX: Final = ".metadata.json"
 _NONCE_BYTES: Final = 12
 _KEY_BYTES: Final = 32
 _MAX_HEADER: Final = 64 * 1024
+_THREADS: Final = 8
 _PROBES: Final = 32
 """How many other objects are tried to tell a wrong storage key from an altered object."""
 
@@ -60,27 +69,41 @@ class LocalDirectory:
         self._root = root
         self._storage_key = AESGCM(storage_key) if storage_key else None
         self._key_fits = False
+        self._threads = ReadingThreads(_THREADS)
 
     def get(self, bucket: str, key: str) -> StoredObject:
         """Reads an object. Raises ObjectMissing, ObjectDamaged, CouldNotRead."""
-        path = self._path(bucket, key)
+        return read_one(self._begin, Place(bucket, key))
+
+    def read_all(self, places: Iterable[Place], look: Callable[[Place, Outcome], T]) -> Iterator[T]:
+        """Reads many objects, several at a time; results come in the order of `places`."""
+        return self._threads.read_all(self._begin, places, look)
+
+    def list(self, bucket: str, prefix: str, start_after: str = "") -> Iterator[ListedObject]:
+        """Objects whose keys start with `prefix` and sort after `start_after`, in UTF-8 order. Raises CouldNotRead.
+
+        When an object was put is when its file was last changed: a copy may have lost that.
+        """
+        folder = prefix[: prefix.rfind("/") + 1]
+        if _is_safe(bucket) and all(map(_is_safe, folder.split("/")[:-1])) and _is_text(prefix + start_after):
+            for key, modified in list_files(self._root / bucket, prefix, start_after):
+                if not key.endswith(METADATA_SUFFIX):
+                    yield ListedObject(key, modified)
+
+    def folders(self, bucket: str, prefix: str) -> Iterator[str]:
+        """The next parts of keys that go on after the folder `prefix` with a part and a `/`. Raises CouldNotRead."""
+        if _is_safe(bucket) and all(map(_is_safe, prefix.split("/")[:-1])):
+            yield from list_folders(self._root / bucket, prefix)
+
+    def _begin(self, place: Place) -> Begun:
+        path = self._path(place.bucket, place.key)
+        return Begun(_size(path), lambda: self._load(path))
+
+    def _load(self, path: Path) -> StoredObject:
         data = _read(path)
         if data.startswith(MAGIC):
             return self._open(data)
         return StoredObject(data, _plain_metadata(path))
-
-    def keys(self, bucket: str, prefix: str, start_after: str) -> Iterator[str]:
-        """The keys that start with `prefix` and sort after `start_after`, in UTF-8 order. Raises CouldNotRead."""
-        folder = prefix[: prefix.rfind("/") + 1]
-        if not _is_safe(bucket) or not all(map(_is_safe, folder.split("/")[:-1])):
-            return
-        bucket_root = self._root / bucket
-        found = []
-        for path, _, names in os.walk(bucket_root / folder, onerror=_raise_could_not_read):
-            found += [Path(path, name).relative_to(bucket_root).as_posix() for name in names]
-        for key in sorted(found, key=str.encode):
-            if key.startswith(prefix) and key.encode() > start_after.encode() and not key.endswith(METADATA_SUFFIX):
-                yield key
 
     def _path(self, bucket: str, key: str) -> Path:
         parts = [bucket, *key.split("/")]
@@ -160,20 +183,40 @@ def _base64(text: str) -> bytes:
 
 def _is_safe(part: str) -> bool:
     """Whether a part of a key names something inside its folder."""
-    return part not in {"", ".", ".."} and "\0" not in part
+    return part not in {"", ".", ".."} and "\0" not in part and _is_text(part)
+
+
+def _is_text(part: str) -> bool:
+    """Whether it can be written as UTF-8: JSON can name halves of characters, which no file's name has."""
+    return part.isascii() or not any("\ud800" <= character <= "\udfff" for character in part)
 
 
 def _is_text_map(value: Any) -> bool:
     return isinstance(value, dict) and all(isinstance(text, str) for text in value.values())
 
 
+def _size(path: Path) -> int:
+    """The file's size. Raises ObjectMissing, CouldNotRead."""
+    with _translated_errors(path):
+        status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
+        raise ObjectMissing(f"{path} is no file")
+    return status.st_size
+
+
 def _read(path: Path) -> bytes:
-    try:
+    with _translated_errors(path):
         return path.read_bytes()
+
+
+@contextmanager
+def _translated_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
         raise ObjectMissing(str(path)) from None
     except OSError as error:
-        if error.errno == errno.ENAMETOOLONG:
+        if error.errno in {errno.ENAMETOOLONG, errno.ELOOP}:
             raise ObjectMissing(str(path)) from None
         raise CouldNotRead(error.strerror or str(error)) from None
 
@@ -188,9 +231,3 @@ def _plain_metadata(path: Path) -> Mapping[str, str] | None:
     if not _is_text_map(metadata):
         raise ObjectDamaged("the metadata beside it is not a map of texts")
     return {name.lower(): value for name, value in metadata.items()}
-
-
-def _raise_could_not_read(error: OSError) -> None:
-    """A folder that is not there holds nothing; one that cannot be read is not checked."""
-    if not isinstance(error, FileNotFoundError | NotADirectoryError):
-        raise CouldNotRead(error.strerror or str(error)) from None

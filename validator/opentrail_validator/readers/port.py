@@ -70,9 +70,9 @@ class ObjectReader(Protocol):
     def read_all(self, places: Iterable[Place], look: Callable[[Place, Outcome], T]) -> Iterator[T]:
         """Reads many objects, several at a time, and yields what `look` makes of each, in the order of `places`.
 
-        `places` is drawn from as there is room, a bounded number ahead of what was yielded. `look` runs as soon as an
-        object is there, perhaps on another thread and out of order; it must not raise. An iterator that is given up
-        stops reading.
+        `places` is drawn from as there is room, a bounded number ahead of what was yielded, on the caller's thread:
+        drawing may itself read. `look` gets the very place that was drawn, as soon as the object is there, perhaps on
+        another thread and out of order; it must not raise. An iterator that is given up stops reading.
         """
         ...
 

@@ -1,121 +1,127 @@
-"""Evidence in S3, and the APIs of CloudTrail and Organizations: everything that needs the AWS SDK.
+"""Evidence in S3. Endpoints, credentials and profiles are found as the AWS CLI finds them (`AWS_ENDPOINT_URL_S3`, …).
 
-Endpoints, credentials and profiles are found as the AWS CLI finds them (`AWS_ENDPOINT_URL_S3`, …).
+Objects are read by obstore, many at a time. Lists go through the AWS SDK, as do the few objects whose keys obstore
+would write in another way (`a//b`, `a/`): evidence must be read by exactly the key that it has.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager
-from datetime import UTC, datetime
-from functools import lru_cache
-from types import TracebackType
-from typing import Any
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import datetime
+from typing import Any, Final, TypeVar
 
 from opentrail_validator.readers.port import (
-    ApiNotReached,
-    ApiRefused,
     CouldNotRead,
+    ListedObject,
     ObjectMissing,
+    Outcome,
+    Place,
     ReaderUnavailable,
     StoredObject,
-    TrailInfo,
 )
+from opentrail_validator.readers.threads import Begun, ReadingThreads, read_one
 
 try:
-    import boto3
+    import obstore
     from botocore.exceptions import BotoCoreError, ClientError
-except ImportError:
-    raise ReaderUnavailable("Reading from S3 or asking the API needs boto3: pip install 'opentrail[s3]'") from None
+    from obstore.exceptions import BaseError
 
-_US_EAST_1 = "us-east-1"
+    from opentrail_validator.readers.s3_answers import meaning_of
+    from opentrail_validator.readers.s3_buckets import Bucket, Buckets
+except ImportError:
+    raise ReaderUnavailable("Reading from S3 needs obstore and boto3: pip install 'opentrail[s3]'") from None
+
+T = TypeVar("T")
+
+_ERRORS: Final = (BaseError, BotoCoreError, ClientError, OSError, ValueError)
+"""What obstore and the SDK raise."""
+_PLAIN_KEY: Final = re.compile(r"(?!\.{1,2}(?:/|\Z))[^/\x00-\x1f\x7f]+(?:/(?!\.{1,2}(?:/|\Z))[^/\x00-\x1f\x7f]+)*")
+"""A key that obstore sends as it is."""
 
 
 class S3Reader:
-    """Reads objects from S3, each bucket through a client of the bucket's own region."""
+    """Reads objects and lists from S3. `concurrency`: how many objects are read at a time, for all threads."""
 
-    def __init__(self, region: str) -> None:
-        self._region = region
-        self._session = boto3.Session()
-        self._client = lru_cache(maxsize=None)(self._new_client)
-        self._bucket_region = lru_cache(maxsize=None)(self._ask_bucket_region)
+    def __init__(self, region: str, *, concurrency: int = 128, endpoint_url: str | None = None) -> None:
+        """`region`: for buckets that do not tell theirs. `endpoint_url`: another server than the one found so."""
+        self._buckets = Buckets(region, endpoint_url)
+        self._threads = ReadingThreads(concurrency)
 
     def get(self, bucket: str, key: str) -> StoredObject:
-        """Reads an object. Raises ObjectMissing, CouldNotRead."""
-        with _TranslatingErrors():
-            answer = self._client(self._bucket_region(bucket)).get_object(Bucket=bucket, Key=key)
-            with answer["Body"] as body:
-                return StoredObject(body.read(), {name.lower(): text for name, text in answer["Metadata"].items()})
+        """Reads an object. Raises ObjectMissing, ObjectDamaged (it is absurdly large), CouldNotRead."""
+        return read_one(self._begin, Place(bucket, key))
 
-    def keys(self, bucket: str, prefix: str, start_after: str) -> Iterator[str]:
-        """The keys that start with `prefix` and sort after `start_after`, in UTF-8 order. Raises CouldNotRead."""
-        with _TranslatingErrors():
-            pages = self._client(self._bucket_region(bucket)).get_paginator("list_objects_v2")
-            for page in pages.paginate(Bucket=bucket, Prefix=prefix, StartAfter=start_after):
-                for entry in page.get("Contents", []):
-                    yield entry["Key"]
+    def read_all(self, places: Iterable[Place], look: Callable[[Place, Outcome], T]) -> Iterator[T]:
+        """Reads many objects, many at a time; results come in the order of `places`. `look`: see the port."""
+        return self._threads.read_all(self._begin, places, look)
 
-    def _new_client(self, region: str) -> Any:
-        return self._session.client("s3", region_name=region)
+    def list(self, bucket: str, prefix: str, start_after: str = "") -> Iterator[ListedObject]:
+        """Objects whose keys start with `prefix` and sort after `start_after`, in UTF-8 order. Raises CouldNotRead."""
+        for page in self._pages(bucket, Prefix=prefix, StartAfter=start_after):
+            for entry in page.get("Contents", ()):
+                yield ListedObject(entry["Key"], datetime.fromisoformat(entry["LastModified"]).timestamp())
 
-    def _ask_bucket_region(self, bucket: str) -> str:
-        answer = self._client(self._region).get_bucket_location(Bucket=bucket)
-        return answer["LocationConstraint"] or _US_EAST_1
+    def folders(self, bucket: str, prefix: str) -> Iterator[str]:
+        """The next parts of keys that go on after `prefix` with a part and a `/`, each once. Raises CouldNotRead."""
+        pages = self._pages(bucket, Prefix=prefix, Delimiter="/")
+        found = [entry["Prefix"][len(prefix) : -1] for page in pages for entry in page.get("CommonPrefixes", ())]
+        yield from sorted(found, key=str.encode)  # S3 sorts them with the slash
 
-
-class AwsApi:
-    """The CloudTrail API of a region, and Organizations. `endpoint_url` is for CloudTrail alone."""
-
-    def __init__(self, region: str, endpoint_url: str | None = None) -> None:
-        self._region = region
-        self._endpoint_url = endpoint_url
-        self._session = boto3.Session()
-
-    def trail(self, trail_arn: str) -> TrailInfo | None:
-        """The trail (DescribeTrails), None if there is none with this ARN. Raises ApiRefused, ApiNotReached."""
-        for trail in self._call("cloudtrail", "describe_trails")["trailList"]:
-            if trail.get("TrailARN") == trail_arn:
-                return TrailInfo(
-                    bucket=trail["S3BucketName"],
-                    prefix=trail.get("S3KeyPrefix"),
-                    is_organization_trail=bool(trail.get("IsOrganizationTrail")),
-                )
-        return None
-
-    def organization_id(self) -> str:
-        """The caller's organization (DescribeOrganization). Raises ApiRefused, ApiNotReached."""
-        return str(self._call("organizations", "describe_organization")["Organization"]["Id"])
-
-    def between(self, start: int, end: int) -> Mapping[str, bytes]:
-        """Public keys in use from `start` to `end` (ListPublicKeys). Raises ApiRefused, ApiNotReached."""
-        answer = self._call(
-            "cloudtrail",
-            "list_public_keys",
-            StartTime=datetime.fromtimestamp(start, UTC),
-            EndTime=datetime.fromtimestamp(end, UTC),
-        )
-        return {key["Fingerprint"]: key["Value"] for key in answer["PublicKeyList"]}
-
-    def _call(self, service: str, operation: str, **parameters: Any) -> Any:
-        endpoint = self._endpoint_url if service == "cloudtrail" else None
+    def _pages(self, bucket: str, **asked: str) -> Iterator[Mapping[str, Any]]:
+        opened = self._buckets.open(bucket)
         try:
-            client: Any = self._session.client(service, region_name=self._region, endpoint_url=endpoint)
-            return getattr(client, operation)(**parameters)
-        except ClientError as error:
-            raise ApiRefused(str(error)) from None
-        except BotoCoreError as error:
-            raise ApiNotReached(str(error)) from None
+            for page in opened.client.get_paginator("list_objects_v2").paginate(Bucket=bucket, **asked):
+                if "IsTruncated" not in page:  # the SDK takes any XML for an empty list
+                    raise CouldNotRead(f"the answer of {opened.host} is no list of objects")
+                yield page
+        except _ERRORS as error:
+            raise CouldNotRead(str(meaning_of(error, opened.host, opened.region))) from None
+
+    def _begin(self, place: Place) -> Begun:
+        """Sends the request, and receives the answer's headers."""
+        bucket = self._buckets.open(place.bucket)
+        key = place.key
+        if not key or not _is_text(key):
+            raise ObjectMissing(f"no object can have the key {key!r}")
+        try:
+            if _PLAIN_KEY.fullmatch(key):
+                return _begin_by_obstore(bucket, key)
+            return _begin_by_sdk(bucket, key)
+        except _ERRORS as error:
+            raise meaning_of(error, bucket.host, bucket.region) from None
 
 
-class _TranslatingErrors(AbstractContextManager[None]):
-    """Turns the SDK's errors into the reader's."""
+def _begin_by_obstore(bucket: Bucket, key: str) -> Begun:
+    answer = obstore.get(bucket.store, key)
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if isinstance(error, ClientError):
-            if error.response["Error"]["Code"] == "NoSuchKey":
-                raise ObjectMissing(str(error)) from None
-            raise CouldNotRead(str(error)) from None
-        if isinstance(error, BotoCoreError):
-            raise CouldNotRead(str(error)) from None
+    def rest() -> StoredObject:
+        try:
+            body = answer.bytes().to_bytes()
+        except _ERRORS as error:
+            raise meaning_of(error, bucket.host, bucket.region) from None
+        # Standard headers are named in capitals, users' own metadata in lower case.
+        metadata = {name: value for name, value in answer.attributes.items() if name == name.lower()}
+        return StoredObject(body, metadata)
+
+    return Begun(answer.range[1], rest)
+
+
+def _begin_by_sdk(bucket: Bucket, key: str) -> Begun:
+    answer = bucket.client.get_object(Bucket=bucket.name, Key=key)
+
+    def rest() -> StoredObject:
+        body = answer["Body"]  # not by `with`: that would give the stream within, and its own errors
+        try:
+            return StoredObject(body.read(), {name.lower(): text for name, text in answer["Metadata"].items()})
+        except _ERRORS as error:
+            raise meaning_of(error, bucket.host, bucket.region) from None
+        finally:
+            body.close()
+
+    return Begun(answer["ContentLength"], rest)
+
+
+def _is_text(key: str) -> bool:
+    """Whether a key can be written as UTF-8: JSON can name halves of characters."""
+    return key.isascii() or not any("\ud800" <= character <= "\udfff" for character in key)
