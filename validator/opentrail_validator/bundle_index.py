@@ -28,6 +28,11 @@ CREATE INDEX head_by_answer ON head (heads);
 """
 _ROWS: Final = 1000
 """Read at a time."""
+_LONGEST: Final = 64 << 20
+"""Bytes of a value."""
+_DISTRUST: Final = f"""
+PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON; PRAGMA mmap_size = 0; PRAGMA hard_heap_limit = {256 << 20};
+"""
 
 
 def blob(text: str) -> bytes:
@@ -56,10 +61,16 @@ class Index:
 
     @classmethod
     def open(cls, file: Path) -> Index:
-        """An index that is only read: nothing is written beside it, not even a lock."""
+        """An index that is only read: nothing is written beside it, not even a lock. Whoever made it is not trusted."""
         uri = f"{file.absolute().as_uri()}?mode=ro&immutable=1"
         connection = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
-        connection.executescript("PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON;")
+        try:
+            connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _LONGEST)
+            connection.executescript(_DISTRUST)
+            _demand_own_schema(connection)
+        except BaseException:
+            connection.close()
+            raise
         return cls(connection)
 
     def write(self, statement: str, *parameters: Any) -> int:
@@ -99,3 +110,21 @@ class Index:
         """Closes the file as it is."""
         with self._lock:
             self._connection.close()
+
+
+def _demand_own_schema(connection: sqlite3.Connection) -> None:
+    """A view under a table's name could make any query run for ever."""
+    if _schema_of(connection) != _own_schema():
+        raise sqlite3.DatabaseError("its tables are not those of a bundle's index")
+
+
+def _schema_of(connection: sqlite3.Connection) -> list[tuple[Any, ...]]:
+    """All that the file says of its tables, but for where they lie in it."""
+    query = "SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY type, name LIMIT 100"
+    return connection.execute(query).fetchall()
+
+
+def _own_schema() -> list[tuple[Any, ...]]:
+    with closing(sqlite3.connect(":memory:")) as connection:
+        connection.executescript(_SCHEMA)
+        return _schema_of(connection)

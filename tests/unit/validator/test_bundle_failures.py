@@ -69,11 +69,23 @@ def test_an_index_that_was_damaged_is_not_tampering(tmp_path):
     chain = Chain().hours(3)
     collected(tmp_path / "b", question_of(chain), InMemory(chain.objects))
     with closing(sqlite3.connect(tmp_path / "b" / "index.db")) as index:
-        index.execute("DROP TABLE entries")
         index.execute("UPDATE keys SET answer = '[]'")
         index.commit()
     with pytest.raises(ApiNotReached, match="cannot be read"):
         replayed(tmp_path / "b")
     (tmp_path / "b" / "index.db").write_bytes(b"no database at all" * 1000)
     with pytest.raises(ReaderUnavailable):
+        Bundle(tmp_path / "b")
+
+
+ENDLESS = "CREATE VIEW absent AS WITH RECURSIVE n(bucket) AS (SELECT 1 UNION ALL SELECT bucket FROM n) SELECT * FROM n"
+
+
+@pytest.mark.parametrize("statement", ["DROP TABLE entries", f"DROP TABLE absent; {ENDLESS}", "CREATE TABLE more (a)"])
+def test_an_index_with_other_tables_is_refused_before_it_is_asked(tmp_path, statement):
+    chain = Chain().hours(1)
+    collected(tmp_path / "b", question_of(chain), InMemory(chain.objects))
+    with closing(sqlite3.connect(tmp_path / "b" / "index.db")) as index:
+        index.executescript(statement)
+    with pytest.raises(ReaderUnavailable, match="its tables are not those"):
         Bundle(tmp_path / "b")

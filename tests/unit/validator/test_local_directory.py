@@ -5,7 +5,7 @@ import os
 import pytest
 
 from opentrail_validator import Kind, LocalDirectory, read_storage_key
-from opentrail_validator.readers.port import CouldNotRead, ObjectDamaged, ObjectMissing, ReaderUnavailable
+from opentrail_validator.readers.port import CouldNotRead, ObjectDamaged, ObjectMissing, ReaderUnavailable, StoredObject
 from tests.evidence_maker.in_memory import findings_of, wrong
 from tests.evidence_maker.layouts import kept, lay_kept, lay_plain
 from tests.evidence_maker.maker import Chain, MadeObject
@@ -60,12 +60,12 @@ def test_what_is_no_object_is_missing(root, key):
 
 
 def test_a_file_that_cannot_be_read_is_not_missing(root, monkeypatch):
-    put(root, "k", b"body")
+    put(root, "k", b"")
 
-    def denied(_path):
+    def denied(*_arguments, **_more):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("pathlib.Path.read_bytes", denied)
+    monkeypatch.setattr("os.open", denied)
     with pytest.raises(CouldNotRead, match="Permission denied"):
         LocalDirectory(root).get("bucket", "k")
 
@@ -190,6 +190,19 @@ def test_a_pipe_is_no_object(root):
     os.mkfifo(root / "bucket" / "k")
     with pytest.raises(ObjectMissing):
         LocalDirectory(root).get("bucket", "k")
+
+
+def test_a_pipe_in_the_place_of_metadata_is_none(root):
+    put(root, "k", b"body")
+    os.mkfifo(root / "bucket" / "k.metadata.json")
+    assert LocalDirectory(root).get("bucket", "k") == StoredObject(b"body", None)
+
+
+def test_a_pipe_among_the_objects_that_a_key_is_tried_on_holds_nobody_up(root):
+    os.mkfifo(root / "bucket" / "l.json.gz")
+    put(root, "k.json.gz", kept("bucket", "k.json.gz", MADE, bytes(32)))
+    with pytest.raises(CouldNotRead, match="storage key does not fit"):
+        LocalDirectory(root, KEY).get("bucket", "k.json.gz")
 
 
 def test_a_file_that_is_absurdly_large_is_damage(root):

@@ -12,6 +12,7 @@ import base64
 import binascii
 import errno
 import json
+import os
 import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -205,8 +206,13 @@ def _size(path: Path) -> int:
 
 
 def _read(path: Path) -> bytes:
+    """The bytes of a regular file: a pipe or device in its place would be read for ever, or never."""
     with _translated_errors(path):
-        return path.read_bytes()
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(descriptor, "rb") as file:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise ObjectMissing(f"{path} is no file")
+            return file.read()
 
 
 @contextmanager
