@@ -5,6 +5,8 @@ else; *cleared* is L with the processor's vector registers cleared before each h
 which is the stricter measure. The build path is steps 2 and 3 without the ledger: unpack the bus's values (zstd,
 msgpack), route every group to the trails that want it, deflate, hash, assemble. One core; best of several rounds.
 
+The build path is measured without and with the trees over records (setting `record_proofs`).
+
 python -m benchmarks.build_path [--events N]
 """
 
@@ -13,6 +15,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import uuid
+from functools import partial
 
 from isal import isal_zlib
 
@@ -56,7 +59,7 @@ def run(events: int = 80_000) -> None:
     print(f"{events:,} events, {raw / events:,.0f} B each, {raw / size:.1f}:1 on the bus, {len(messages)} messages\n")
     print(
         f"{'trails':24} {'files':>6} {'MB out':>7} {'L':>10} {'build':>10} "
-        f"{'% of L':>7} {'% of cleared':>13} {'events/s':>10}"
+        f"{'% of L':>7} {'% of cleared':>13} {'events/s':>10} {'with proofs':>12} {'more/event':>11}"
     )
     one = measure("1 trail", messages, events, [("everything", "t0")])
     mixed = measure("5 mixed trails", messages, events, [(name, name) for name in SELECTORS])
@@ -89,15 +92,15 @@ def bus_messages(events: int) -> tuple[list[Message], int, int]:
 
 
 def measure(title: str, messages: list[Message], events: int, trails: list[tuple[str, str]]) -> float:
-    """Prints one line; returns the seconds of the build path."""
+    """Prints one line; returns the seconds of the build path, without trees over records."""
     history = _history(trails)
     codec = fastest_codec()
 
-    def build() -> list[BuiltFile]:
+    def build(*, record_proofs: bool = False) -> list[BuiltFile]:
         batches, poison = read_batches(messages, None)
         assert not poison
         body = IntentBody(stamp=0, file_bytes=45_000_000, revisions=governing_revisions(messages, history))
-        return build_files(batches, body, history, codec)
+        return build_files(batches, body, history, codec, record_proofs=record_proofs)
 
     files = build()
     bodies = [read_log_file(file.log_file.body) for file in files]
@@ -113,11 +116,13 @@ def measure(title: str, messages: list[Message], events: int, trails: list[tuple
             hashlib.sha512(bytes(200))  # what opentrail_delivery.codec does for the hash that follows
             hashlib.sha256(body)
 
-    least, cleared, built = (least_cpu(work, _ROUNDS) for work in (limit, cleared_limit, build))
+    with_proofs = partial(build, record_proofs=True)
+    least, cleared, built, proven = (least_cpu(work, _ROUNDS) for work in (limit, cleared_limit, build, with_proofs))
     out = sum(map(len, bodies))
     print(
         f"{title:24} {len(files):6} {out / 1e6:7.1f} {least * 1e3:8.1f}ms {built * 1e3:8.1f}ms "
-        f"{least / built:7.0%} {cleared / built:13.0%} {events / built:10,.0f}"
+        f"{least / built:7.0%} {cleared / built:13.0%} {events / built:10,.0f} {proven * 1e3:10.1f}ms "
+        f"{(proven - built) / events * 1e6:9.2f}µs"
     )
     return built
 

@@ -1,8 +1,8 @@
 """Steps 9 and 10 for some chains of one bucket, one digest after the other, in one thread.
 
-step  what                  after a crash here
-9     put the digest        redo 9: the same bytes
-10    mark it published     redo 9: the put is answered by 412 and the bytes are equal
+step  what                                      after a crash here
+9     put the digest                            redo 9: the same bytes
+10    mark it published, with its signed head   redo 9: the put is answered by 412 and the bytes are equal
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from opentrail_delivery.digest_restamp import restamped
 from opentrail_delivery.digest_taken import Found, what_lies_there
 from opentrail_delivery.key_ring import KeyRing
 from opentrail_delivery.metrics import DeliveryMetrics
+from opentrail_delivery.signed_heads import HeadSigner
 
 _log = structlog.get_logger("opentrail.delivery")
 
@@ -46,6 +47,7 @@ class LaneTools:
     store: CheckedStore
     health: BucketHealth
     metrics: DeliveryMetrics
+    signer: HeadSigner
 
 
 @dataclass(slots=True)
@@ -111,8 +113,9 @@ class _Turn:
         for index, digest in enumerate(self._digests):
             try:
                 self._put(digest)
+                head = self._tools.signer.sign(digest)
                 # A crash here: step 9 again, which finds the same bytes.
-                self._tools.chains.mark_published(digest.chain_id, digest.sequence, digest.signature)
+                self._tools.chains.mark_published(digest.chain_id, digest.sequence, digest.signature, head)
             except _NotPut as failure:
                 tried = DigestFailure(digest.chain_id, digest.sequence, failure.code, failure.is_answered)
                 behind = [_untried(later, failure.code) for later in self._digests[index + 1 :]]

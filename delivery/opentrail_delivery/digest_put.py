@@ -22,6 +22,7 @@ from opentrail_delivery.checked_store import CheckedStore
 from opentrail_delivery.digest_lane import LaneResult, LaneTools, put_chains
 from opentrail_delivery.key_ring import KeyRing
 from opentrail_delivery.metrics import DeliveryMetrics
+from opentrail_delivery.signed_heads import HeadSigner
 from opentrail_delivery.status import DeliveryStatus
 
 _log = structlog.get_logger("opentrail.delivery")
@@ -52,6 +53,7 @@ class PublisherTools:
     putter: Executor
     metrics: DeliveryMetrics
     status: DeliveryStatus
+    signer: HeadSigner
     threads: int = 16
     """Of the putter."""
 
@@ -73,7 +75,7 @@ class DigestPublisher:
     def __init__(self, tools: PublisherTools, clock: Callable[[], float] = time.monotonic) -> None:
         self._tools = tools
         self._lane_tools = LaneTools(
-            tools.chains, tools.public_keys, tools.key_ring, tools.store, tools.health, tools.metrics
+            tools.chains, tools.public_keys, tools.key_ring, tools.store, tools.health, tools.metrics, tools.signer
         )
         self._clock = clock
         self._lanes: dict[Future[LaneResult], _Lane] = {}

@@ -57,7 +57,7 @@ class DigestSteps:
         rows = self._chains.undigested(chain, _FAR if last else end)
         if any(row.delivered_at >= end * 1000 for row in rows):
             return None  # delivered in this very second: the last digest comes a second later
-        digest = self._sign(chain, end, rows)
+        digest = self._sign(chain, end, rows, last=last)
         # A digest that was cut early leaves the chain's rhythm as it is.
         due = chain.next_end if chain.next_end > end else next_end(end, self._period)
         # A crash before the next line: nothing happened. After it: step 9 is redone with the bytes of the row.
@@ -76,7 +76,7 @@ class DigestSteps:
             ended=last,
         )
 
-    def _sign(self, chain: Chain, end: int, rows: Sequence[DeliveredFile]) -> BuiltDigest:
+    def _sign(self, chain: Chain, end: int, rows: Sequence[DeliveredFile], *, last: bool) -> BuiltDigest:
         key = self._key_ring.key_for(chain.region, end)
         form = self._forms.of(chain)
         place = digest_key(
@@ -113,6 +113,7 @@ class DigestSteps:
             fingerprint=key.fingerprint,
             trail_arn=form.arn,
             kms_key_id=form.kms_key_id,
+            ended=last,
         )
 
 
@@ -123,6 +124,8 @@ def _entry(row: DeliveredFile) -> LogFileEntry:
         hash_value=row.sha256,
         oldest_event_time=row.oldest_event_time,
         newest_event_time=row.newest_event_time,
+        record_count=row.events,
+        records_root=row.records_root,
     )
 
 

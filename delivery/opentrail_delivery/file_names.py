@@ -56,6 +56,7 @@ def name_files(
             owner=file.target.owner,
             is_digested=file.target.is_digested,
             sns_topic_arn=topic_of(file.target.incarnation),
+            records_root=file.log_file.records_root,
         )
         for file in files
     ]

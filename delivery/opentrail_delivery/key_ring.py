@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 
 from opentrail.evidence.signature import fingerprint
-from opentrail_backends.key_management.port import KeyManagement
+from opentrail_backends.key_management.port import KeyManagement, KeyManagementError
 from opentrail_backends.state.port import PublicKey, PublicKeys
 
 _NEAR = 30
@@ -33,6 +33,17 @@ class KeyRing:
             if known is None or not known.valid_from <= digest_end <= known.valid_until:
                 known = self._newest[region] = self._find_or_make(region, digest_end)
             return known
+
+    def key_of(self, region: str, digest_end: int, fingerprint: str) -> PublicKey:
+        """The key that signed a region's digest with this end. Raises StateError, KeyManagementError."""
+        with self._lock:
+            known = self._newest.get(region)
+        if known is not None and known.fingerprint == fingerprint:
+            return known
+        for key in self._public_keys.between(region, digest_end, digest_end):
+            if key.fingerprint == fingerprint:
+                return key
+        raise KeyManagementError(f"{region} has no signing key {fingerprint} that was valid at {digest_end}")
 
     def sign(self, key: PublicKey, message: bytes) -> str:
         """Lower-case hex signature. Raises KeyManagementError."""

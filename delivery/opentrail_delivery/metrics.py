@@ -76,7 +76,16 @@ class DeliveryMetrics:
             "Delivered log files of which nobody is told any more",
             registry=registry,
         )
-        self.digests = Counter("opentrail_delivery_digests", "Digests put (step 9)", registry=registry)
+        self.digests = Counter("opentrail_delivery_digests", "Digests put and published (step 10)", registry=registry)
+        self.heads = Counter(
+            "opentrail_delivery_heads", "Signed heads put into the second place (step 11)", registry=registry
+        )
+        self.head_failures = Counter(
+            "opentrail_delivery_head_failures",
+            "Failed tries to sign a chain's head, or to put it into the second place",
+            ["error"],
+            registry=registry,
+        )
         self.foreign_objects = Counter(
             "opentrail_delivery_foreign_objects",
             "Objects found at a digest's place that we did not write",

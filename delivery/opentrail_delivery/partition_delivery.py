@@ -176,11 +176,11 @@ class PartitionDelivery:
         # A topic that was made anew while this partition stayed ours has other events at our offsets.
         check_same_topic(self.partition, self._topic, tools.reader.topic(self.partition.region))
         tools.feed.refresh()
-        built = build_window(
-            self._window,
-            BuildTools(self.partition, tools.feed, tools.codec, self._book, tools.settings.file_bytes),
-            tools.ledger.now(),
+        settings = tools.settings
+        built_with = BuildTools(
+            self.partition, tools.feed, tools.codec, self._book, settings.file_bytes, settings.record_proofs
         )
+        built = build_window(self._window, built_with, tools.ledger.now())
         intended = (
             match_plan(built.files, plan, self.partition)
             if plan

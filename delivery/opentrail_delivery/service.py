@@ -33,6 +33,7 @@ from opentrail_delivery.partition_share import PartitionShare
 from opentrail_delivery.put_schedule import PutSchedule
 from opentrail_delivery.rate_limits import RateLimits
 from opentrail_delivery.settings import DeliverySettings
+from opentrail_delivery.signed_heads import HeadSigner, HeadTools, SignedHeads
 from opentrail_delivery.spool import Spool
 from opentrail_delivery.spool_space import SpoolSpace
 from opentrail_delivery.status import DeliveryStatus
@@ -78,7 +79,7 @@ class DeliveryService:
         self.metrics = metrics or DeliveryMetrics()
         self.delivery_status = DeliveryStatus()
         self._ports = ports
-        ledger = ports.state_store.ledger
+        state = ports.state_store
         self._puts = PutTools(
             store=CheckedStore(ports.object_store),
             spool=ports.spool,
@@ -87,7 +88,7 @@ class DeliveryService:
             ),
             metrics=self.metrics,
             status=self.delivery_status,
-            space=SpoolSpace(ledger, settings.spool_bytes),
+            space=SpoolSpace(state.ledger, settings.spool_bytes),
             park_soon_seconds=settings.park_soon_seconds,
             park_seconds=settings.park_seconds,
         )
@@ -96,9 +97,12 @@ class DeliveryService:
         self._feed = ConfigurationFeed(ports.state_store.configuration)
         self._putter = PutSchedule(self._puts, settings.put_threads, self._limits, silent=settings.silent_seconds)
         self._digest_putter = DaemonExecutor(settings.put_threads, "put-digest")
+        self._head_putter = DaemonExecutor(8, "put-head")
         self._parked_putter = DaemonExecutor(settings.parked_threads, "put-parked")
         self._cleaner = DaemonExecutor(1, "spool-cleaner")
         self._teller = DaemonExecutor(settings.notification_threads, "notify")
+        self._key_ring = KeyRing(state.public_keys, ports.key_management, valid_seconds=settings.key_seconds)
+        self._signer = HeadSigner(state.chains, self._key_ring, self.metrics, settings.parked_retry_seconds)
         self._maintenance = Maintenance(
             MaintenanceTools(
                 event_bus=ports.event_bus,
@@ -115,6 +119,7 @@ class DeliveryService:
         self._threads = [
             threading.Thread(target=self._run_windows, name="delivery-windows", daemon=True),
             threading.Thread(target=self._run_digests, name="delivery-digests", daemon=True),
+            threading.Thread(target=self._run_heads, name="delivery-heads", daemon=True),
             threading.Thread(target=self._run_parked, name="delivery-parked", daemon=True),
             threading.Thread(target=self._run_notifications, name="delivery-notifications", daemon=True),
             threading.Thread(target=self._run_maintenance, name="delivery-maintenance", daemon=True),
@@ -138,6 +143,7 @@ class DeliveryService:
                 thread.join(self._left() + _AFTER_STOP_SECONDS)
         self._putter.close()
         self._digest_putter.shutdown()
+        self._head_putter.shutdown()
         self._parked_putter.shutdown()
         self._cleaner.shutdown()
         self._teller.shutdown()
@@ -199,11 +205,10 @@ class DeliveryService:
             share.finish()
             time.sleep(0.01)
 
-    # --- digests: steps 7 to 10 -------------------------------------------------------------------
+    # --- digests and signed heads: steps 7 to 11 --------------------------------------------------
 
     def _run_digests(self) -> None:
         state = self._ports.state_store
-        key_ring = KeyRing(state.public_keys, self._ports.key_management, valid_seconds=self.settings.key_seconds)
         builder = DigestBuilder(
             BuilderTools(
                 chains=state.chains,
@@ -211,7 +216,7 @@ class DeliveryService:
                 ledger=state.ledger,
                 feed=self._feed,
                 event_bus=self._ports.event_bus,
-                key_ring=key_ring,
+                key_ring=self._key_ring,
                 settings=self.settings,
             )
         )
@@ -219,12 +224,13 @@ class DeliveryService:
             PublisherTools(
                 chains=state.chains,
                 public_keys=state.public_keys,
-                key_ring=key_ring,
+                key_ring=self._key_ring,
                 store=self._puts.store,
                 health=self._puts.health,
                 putter=self._digest_putter,
                 metrics=self.metrics,
                 status=self.delivery_status,
+                signer=self._signer,
                 threads=self.settings.put_threads,
             )
         )
@@ -234,6 +240,14 @@ class DeliveryService:
             publisher.finish(self._left())
         except StateError as error:
             _log.warning("digests, parked files or notifications wait", error=str(error))
+
+    def _run_heads(self) -> None:
+        state = self._ports.state_store
+        tools = HeadTools(
+            state.chains, state.public_keys, self._signer, self._puts.store, self._head_putter, self.metrics
+        )
+        heads = SignedHeads(tools, self.settings.heads_bucket, self.settings.parked_retry_seconds)
+        self._repeat(lambda: _AGAIN_SECONDS, heads.run_once)
 
     # --- parked files, and the rest ---------------------------------------------------------------
 

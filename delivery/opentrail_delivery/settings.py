@@ -17,6 +17,8 @@ class DeliverySettings:
     """A window is closed at this size of its uncompressed records."""
     file_bytes: int = 45_000_000
     """A log file is at most this large uncompressed (CloudTrail: 50 MB before compression)."""
+    record_proofs: bool = True
+    """Whether digests hold the root of a Merkle tree over each log file's records, about 2 µs of CPU an event."""
     memory_bytes: int = 512 * 1024 * 1024
     """Bound on windows that are open and bodies that are being put; what is over waits on the bus.
 
@@ -50,6 +52,8 @@ class DeliverySettings:
     """Puts of log files of this process to one bucket; None: no limit."""
     kept_seconds: float = 35 * 24 * 3600.0
     """How long rows are kept that only tell of the past (CloudTrail: none of them is shown)."""
+    heads_bucket: str | None = None
+    """`BUCKET` or `BUCKET/PREFIX`: the second place of the chains' signed heads; None: there is none."""
     digest_seconds: int = 3600
     """A chain gets a digest each time this has passed (CloudTrail: an hour). Shorter only to try things out."""
     key_seconds: int = 30 * 24 * 3600

@@ -19,6 +19,7 @@ from opentrail_delivery.settle_files import all_fates
 from opentrail_delivery.settle_reader import SettleReader, SettleRefused
 from opentrail_delivery.settle_restored import settle_restored
 from opentrail_delivery.settle_tools import Settled, SettleTools
+from opentrail_delivery.trail_forms import TrailForms
 
 __all__ = ["Settle", "SettleRefused", "SettleReport", "SettleTools", "Settled"]
 
@@ -60,7 +61,8 @@ class Settle:
         report.strange_digests += of_no_chain(tools.chains, chains)
         for chain in chains:
             of_chain = waiting.get(chain.id, [])
-            report.adopted_digests += adopt(tools.chains, chain, of_chain, report.strange_digests, accept=accept)
+            arn = TrailForms(self._feed).of(chain).arn
+            report.adopted_digests += adopt(tools.chains, chain, of_chain, report.strange_digests, arn, accept=accept)
         if not accept:
             report.partitions += [self._look(case) for case in cases]
         elif cases:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from opentrail.events.batch import EventGroup, split
-from opentrail.evidence.log_file import Codec, Segment, assemble
+from opentrail.evidence.log_file import Codec, assemble
 from opentrail_backends.state.port import IntendedFile
 from opentrail_delivery.routing import Target
 from opentrail_delivery.settle_strays import Match
-from opentrail_delivery.window_build import BuiltFile
+from opentrail_delivery.window_build import BuiltFile, segment_of
 
 _SEGMENT_BYTES = 1024 * 1024
 
@@ -39,27 +39,36 @@ def adopted_file(match: Match, part: int, times: tuple[int, int], topic: str | N
         owner=target.owner,
         is_digested=target.is_digested and not match.is_named,
         sns_topic_arn=topic,
+        records_root=file.records_root,
     )
 
 
 def built_files(
-    target: Target, account_id: str, groups: Sequence[EventGroup], file_bytes: int, codec: Codec
+    target: Target,
+    account_id: str,
+    groups: Sequence[EventGroup],
+    file_bytes: int,
+    codec: Codec,
+    *,
+    record_proofs: bool,
 ) -> Iterator[BuiltFile]:
     """Files of at most `file_bytes` of records."""
     chosen: list[EventGroup] = []
     size = 0
     for group in (piece for whole in groups for piece in split(whole, min(_SEGMENT_BYTES, file_bytes))):
         if chosen and size + len(group.records) + 1 > file_bytes:
-            yield _file(target, account_id, chosen, codec)
+            yield _file(target, account_id, chosen, codec, record_proofs=record_proofs)
             chosen, size = [], 0
         chosen.append(group)
         size += len(group.records) + 1
     if chosen:
-        yield _file(target, account_id, chosen, codec)
+        yield _file(target, account_id, chosen, codec, record_proofs=record_proofs)
 
 
-def _file(target: Target, account_id: str, groups: Sequence[EventGroup], codec: Codec) -> BuiltFile:
-    (log_file,) = assemble([[Segment([group.records]) for group in groups]], codec)
+def _file(
+    target: Target, account_id: str, groups: Sequence[EventGroup], codec: Codec, *, record_proofs: bool
+) -> BuiltFile:
+    (log_file,) = assemble([[segment_of([group], record_proofs=record_proofs) for group in groups]], codec)
     return BuiltFile(
         target=target,
         account_id=account_id,

@@ -134,6 +134,7 @@ def adopt(
     chain: Chain,
     waiting: Sequence[BuiltDigest],
     strange: list[StrangeDigest],
+    trail_arn: str,
     *,
     accept: bool,
 ) -> int:
@@ -161,7 +162,7 @@ def adopt(
     adopted = 0
     for one in found:
         why = _misfit(chain, one)
-        if why is None and (not accept or _append(tools, chain, one)):
+        if why is None and (not accept or _append(tools, chain, one, trail_arn)):
             chain = _moved_on(chain, one, tools.digest_seconds)
             adopted += 1
             continue
@@ -171,20 +172,21 @@ def adopt(
     return adopted
 
 
-def _append(tools: ChainTools, chain: Chain, found: FoundDigest) -> bool:
-    built = _built(chain, found)
+def _append(tools: ChainTools, chain: Chain, found: FoundDigest, trail_arn: str) -> bool:
+    built = _built(chain, found, trail_arn)
     known = {(row.bucket, row.object_key): row for row in tools.chains.undigested(chain, built.end)}
     named = [
         known[place].id for place, sha256 in found.names.items() if place in known and known[place].sha256 == sha256
     ]
     if not tools.chains.append(chain, built, named, next_end(built.end, tools.digest_seconds), ended=False):
         return False
+    # Without its head: delivery signs it, of the last one that is adopted.
     tools.chains.mark_published(chain.id, built.sequence, built.signature)
     return True
 
 
 def _moved_on(chain: Chain, found: FoundDigest, digest_seconds: int) -> Chain:
-    built = _built(chain, found)
+    built = _built(chain, found, "")
     return replace(
         chain,
         sequence=built.sequence,
@@ -272,7 +274,7 @@ def _misfit(chain: Chain, found: FoundDigest) -> str | None:
     return None
 
 
-def _built(chain: Chain, found: FoundDigest) -> BuiltDigest:
+def _built(chain: Chain, found: FoundDigest, trail_arn: str) -> BuiltDigest:
     return BuiltDigest(
         chain_id=chain.id,
         sequence=chain.sequence + 1,
@@ -284,5 +286,5 @@ def _built(chain: Chain, found: FoundDigest) -> BuiltDigest:
         sha256=hashlib.sha256(found.body).hexdigest(),
         signature=found.signature,
         fingerprint=found.digest.fingerprint,
-        trail_arn="",
+        trail_arn=trail_arn,
     )

@@ -84,7 +84,8 @@ def _make_again(
     window = Window(intent.first_offset, intent, messages=messages)
     # As delivery redoes it: the state of the clients is that before the window, if nothing is open before it.
     book = ClientBook(partial(tools.state.ledger.client_numbers, case.partition.region))
-    built_with = BuildTools(case.partition, feed, tools.codec, book, tools.settings.file_bytes)
+    settings = tools.settings
+    built_with = BuildTools(case.partition, feed, tools.codec, book, settings.file_bytes, settings.record_proofs)
     built = build_window(window, built_with, tools.state.ledger.now())
     known = match_plan(built.files, intent, case.partition)
     for file, one in zip(known, built.files, strict=True):

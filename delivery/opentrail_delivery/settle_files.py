@@ -13,6 +13,7 @@ import msgspec
 from opentrail.events.client_numbers import Ranges
 from opentrail.evidence.log_file import MalformedLogFile, read_log_file
 from opentrail.evidence.object_keys import LogFileKey
+from opentrail.evidence.records_tree import leaf_hash, tree_root
 from opentrail.evidence.times import MalformedTime, parse_time
 from opentrail_backends.object_store.port import ObjectNotFound, ObjectStore
 from opentrail_backends.state.port import IntendedFile, Intent, Parking
@@ -48,6 +49,8 @@ class FoundFile:
     oldest: int | None
     newest: int | None
     """Epoch seconds of its events; None where none says."""
+    records_root: str
+    """Of the Merkle tree over its records, in hex."""
     held: HeldFile | None = None
     """Its place in the spool, if it lies there and not in its bucket."""
     intended: IntendedFile | None = None
@@ -83,6 +86,7 @@ def found_in_spool(spool: Spool, held: HeldFile) -> FoundFile | None:
         found.events,
         found.oldest,
         found.newest,
+        found.records_root,
         held=held,
         intended=copy.file,
         parking=parking,
@@ -104,6 +108,7 @@ def _found(bucket: str, key: str, body: bytes) -> FoundFile | None:
         events,
         min(times, default=None),
         max(times, default=None),
+        tree_root([leaf_hash(bytes(record)) for record in records]).hex(),
     )
 
 

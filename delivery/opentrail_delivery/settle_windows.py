@@ -225,7 +225,14 @@ class Rebuild:
         built = [
             file
             for (target, account_id), groups in window.rest.items()
-            for file in built_files(target, account_id, groups, body.file_bytes, self._tools.codec)
+            for file in built_files(
+                target,
+                account_id,
+                groups,
+                body.file_bytes,
+                self._tools.codec,
+                record_proofs=self._tools.settings.record_proofs,
+            )
         ]
         # Two targets of one trail (it moved inside the window) count their parts together.
         parts: Counter[Line] = Counter()

@@ -231,7 +231,8 @@ def _copy_of(file: LogFilePut) -> bytes:
 
 def _head_of(file: LogFilePut) -> bytes:
     head = asdict(file.file)
-    del head["sns_topic_arn"]  # the release before cannot read it
+    # Releases before cannot read them; the root can be made again from the records.
+    del head["sns_topic_arn"], head["records_root"]
     return json.dumps(head).encode() + b"\n"
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from opentrail.events.batch import EventBatch, EventGroup, MalformedBatch, SelectorClass, attributes_of, split
+from opentrail.events.columns import unpacked
 from opentrail.evidence.log_file import Codec, LogFile, Segment, assemble
 from opentrail.trails.configuration import ConfigurationHistory
 from opentrail_backends.event_bus.batches import peek, unpack
@@ -86,9 +87,17 @@ def accepted_at(message: Message) -> int:
 
 
 def build_files(
-    batches: Sequence[tuple[Message, EventBatch]], body: IntentBody, history: ConfigurationHistory, codec: Codec
+    batches: Sequence[tuple[Message, EventBatch]],
+    body: IntentBody,
+    history: ConfigurationHistory,
+    codec: Codec,
+    *,
+    record_proofs: bool = True,
 ) -> list[BuiltFile]:
-    """The log files of a window. Raises KeyError if a revision of the body is not known here."""
+    """The log files of a window, with trees over their records if there are to be proofs of them.
+
+    Raises KeyError if a revision of the body is not known here.
+    """
     accounts: dict[str, _AccountWindow] = {}
     routers: dict[tuple[int, str], tuple[Router, dict[SelectorClass, list[EventGroup]]]] = {}
     limit = min(_SEGMENT_BYTES, body.file_bytes)
@@ -110,7 +119,9 @@ def build_files(
                     decided[group.selector_class] = groups
     files: list[BuiltFile] = []
     for account_id in sorted(accounts):
-        files += _files_of_account(account_id, accounts[account_id], body.file_bytes, codec)
+        files += _files_of_account(
+            account_id, accounts[account_id], body.file_bytes, codec, record_proofs=record_proofs
+        )
     return files
 
 
@@ -159,7 +170,15 @@ class _Run:
     size: int = 0
 
 
-def _files_of_account(account_id: str, window: _AccountWindow, file_bytes: int, codec: Codec) -> list[BuiltFile]:
+def segment_of(groups: Sequence[EventGroup], *, record_proofs: bool) -> Segment:
+    """Groups as one segment of log files; with the lengths of their records, if there are to be proofs of them."""
+    lengths = unpacked("I", b"".join([group.lengths for group in groups])) if record_proofs else None
+    return Segment([group.records for group in groups], lengths)
+
+
+def _files_of_account(
+    account_id: str, window: _AccountWindow, file_bytes: int, codec: Codec, *, record_proofs: bool
+) -> list[BuiltFile]:
     # Shares that most targets want come first, so that files begin alike and share their hash states.
     shares = sorted(window.shares.items(), key=lambda item: (-len(item[0]), [t.order() for t in item[0]]))
     targets = sorted({target for wanted_by, _ in shares for target in wanted_by}, key=Target.order)
@@ -184,7 +203,7 @@ def _files_of_account(account_id: str, window: _AccountWindow, file_bytes: int, 
     for _, _, runs in plans:
         for run in runs:
             if id(run) not in segments:
-                segments[id(run)] = Segment([group.records for group in run.groups])
+                segments[id(run)] = segment_of(run.groups, record_proofs=record_proofs)
     log_files = assemble([[segments[id(run)] for run in runs] for _, _, runs in plans], codec)
     return [
         _built(target, account_id, part, log_file, [group for run in runs for group in run.groups])

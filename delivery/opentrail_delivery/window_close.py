@@ -40,6 +40,7 @@ class BuildTools(NamedTuple):
     codec: Codec
     book: ClientBook
     file_bytes: int
+    record_proofs: bool = True
 
 
 def build_window(window: Window, tools: BuildTools, now: int) -> BuiltWindow:
@@ -56,7 +57,7 @@ def build_window(window: Window, tools: BuildTools, now: int) -> BuiltWindow:
             )
             numbers = tools.book.window()
             new = [(message, numbers.without_repeats(message, batch)) for message, batch in batches]
-            files = build_files(new, body, tools.feed.history, tools.codec)
+            files = build_files(new, body, tools.feed.history, tools.codec, record_proofs=tools.record_proofs)
             return BuiltWindow(files, body, poison, numbers)
         except NewerFormat as error:
             raise PartitionHalted(tools.partition, str(error)) from None
@@ -74,7 +75,7 @@ def match_plan(files: Sequence[BuiltFile], plan: Intent, partition: Partition) -
     different = [
         file
         for file, known in zip(files, matched, strict=True)
-        if known is None or known.sha256 != file.log_file.sha256
+        if known is None or known.sha256 != file.log_file.sha256 or _differs(known, file)
     ]
     if different or intended:
         raise PartitionHalted(
@@ -85,6 +86,13 @@ def match_plan(files: Sequence[BuiltFile], plan: Intent, partition: Partition) -
             "release builds them differently (go back to the one before)",
         )
     return [file for file in matched if file is not None]
+
+
+def _differs(known: IntendedFile, file: BuiltFile) -> bool:
+    """Whether the trees over the records have different roots: one of them may not have been asked for."""
+    return None not in {known.records_root, file.log_file.records_root} and (
+        known.records_root != file.log_file.records_root
+    )
 
 
 def demand_spool(built: BuiltWindow, partition: Partition, spool: Spool | None) -> None:

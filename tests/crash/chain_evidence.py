@@ -2,24 +2,39 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
+from opentrail.evidence.chain_head import ChainHead, head_key, parse_head
 from opentrail.evidence.digest import Digest, parse_digest
 from opentrail.evidence.log_file import read_log_file
 from opentrail.evidence.object_keys import DigestKey, LogFileKey, parse_key
+from opentrail.evidence.signature import verify
 from opentrail.trails.trail import Trail
 from opentrail_backends.object_store.in_memory import InMemoryObjectStore
 from opentrail_backends.object_store.port import PutOptions, PutRefused
 from opentrail_backends.state.port import StateStore
-from opentrail_validator import Finding, Subject, TrailPlace, validate
+from opentrail_validator import (
+    Checks,
+    Finding,
+    PinnedKeys,
+    PublicKey,
+    Question,
+    Sources,
+    Subject,
+    TrailPlace,
+    validate,
+)
 from opentrail_validator import Kind as FindingKind
-from opentrail_validator.readers.port import ObjectMissing, StoredObject
+from tests.evidence_maker.in_memory import InMemory
+from tests.evidence_maker.maker import MadeObject
 
 REGION = "eu-central-1"
 ACCOUNT = "111122223333"
 HOUR = 3600
+HEADS_BUCKET, HEADS_PREFIX = "second-place", "kept/heads"
 BEGINNING = 1_760_000_000 // HOUR * HOUR
 """Where the clock starts, seconds."""
 
@@ -44,7 +59,7 @@ class Buckets(InMemoryObjectStore):
     """Buckets that refuse their puts, or do not answer until they are let go."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__([HEADS_BUCKET])
         self.refusing: set[str] = set()
         self.silent: dict[str, threading.Event] = {}
 
@@ -76,7 +91,9 @@ class ChainEvidence:
         return sorted(found, key=lambda item: item[2].end)
 
     def buckets(self) -> list[str]:
-        return sorted({attempt.bucket for attempt in self.store.attempts if attempt.outcome == "stored"})
+        """Those of trails."""
+        stored = {attempt.bucket for attempt in self.store.attempts if attempt.outcome == "stored"}
+        return sorted(stored - {HEADS_BUCKET})
 
     def log_files(self) -> set[tuple[str, str]]:
         return {
@@ -105,11 +122,78 @@ class ChainEvidence:
             home_region=trail.home_region,
         )
         end = self.clock.milliseconds // 1000
-        return list(validate(place, BEGINNING - HOUR, end, _Reader(self.store), _Keys(self.state, region)))
+        question = Question(
+            trail_arn=trail.arn,
+            place=place,
+            start=BEGINNING - HOUR,
+            end=end,
+            now=end,
+            checks=Checks(coverage=False),  # a chain begins and ends here as a test wants it
+        )
+        keys = {
+            key.fingerprint: PublicKey(key.der, key.valid_from, key.valid_until)
+            for key in self.state.public_keys.between(region, 0, end)
+        }
+        sources = Sources(objects=InMemory(self.objects()), public_keys=PinnedKeys(keys), heads=_Heads(self.state))
+        return list(validate(question, sources))
+
+    def assert_heads(self) -> None:
+        """Each signed head, in the ledger and in the second place, is of a digest that lies in its bucket."""
+        kept = [parse_head(head.document) for head in self.state.chains.heads()]
+        for head in [*kept, *self.heads_put()]:
+            (key,) = [
+                key
+                for key in self.state.public_keys.between(head.region, head.end, head.end)
+                if key.fingerprint == head.fingerprint
+            ]
+            verify(key.der, head.signature, head.message())
+            stored = self.store.get(head.digest_bucket, head.digest_key)
+            assert hashlib.sha256(read_log_file(stored.body)).hexdigest() == head.digest_hash
+            assert stored.metadata["signature"] == head.digest_signature
+        numbers: dict[str, set[int]] = {}
+        for head in kept:
+            numbers.setdefault(head.chain_id, set()).add(head.sequence)
+        assert all(len(of_chain) == 1 for of_chain in numbers.values())
+        for head in self.heads_put():
+            assert head.sequence <= max(numbers[head.chain_id]), "the second place is ahead of the ledger"
+
+    def assert_newest_have_heads(self) -> None:
+        """Of each trail, account and region the newest digest has its head, in the ledger and in the second place."""
+        self.assert_heads()
+        newest = {(key.trail_name, key.account_id, key.region): (bucket, str(key)) for bucket, key, _ in self.digests()}
+        places = set(newest.values())
+        assert places, "a check on nothing proves nothing"
+        for heads in (
+            [parse_head(head.document) for head in self.state.chains.heads()],
+            self.heads_put(),
+        ):
+            assert places <= {(head.digest_bucket, head.digest_key) for head in heads}
+
+    def heads_put(self) -> list[ChainHead]:
+        """What lies in the second place, each where its digest's key says."""
+        found = []
+        for info in self.store.list(HEADS_BUCKET):
+            head = parse_head(self.store.get(HEADS_BUCKET, info.key).body)
+            digest = parse_key(head.digest_key)
+            assert isinstance(digest, DigestKey)
+            name = f"{HEADS_PREFIX}/{head_key(digest)}"
+            assert info.key in {name, f"{name.removesuffix('.json')}_{head.chain_id[:8]}.json"}
+            found.append(head)
+        return found
+
+    def objects(self) -> dict[tuple[str, str], MadeObject]:
+        """Everything in all buckets."""
+        return {
+            (bucket, info.key): MadeObject(stored.body, dict(stored.metadata))
+            for bucket in self.buckets()
+            for info in self.store.list(bucket)
+            for stored in [self.store.get(bucket, info.key)]
+        }
 
     def assert_walked(self, trail: Trail, account: str = ACCOUNT, region: str = REGION) -> list[Finding]:
         """Each file in one digest, and the walk from the trail's place sees them all and finds nothing wrong."""
         self.assert_each_file_in_one_digest()
+        self.assert_heads()
         findings = self.walk(trail, account, region)
         assert {finding.kind for finding in findings} <= {FindingKind.VALID, FindingKind.GAP}, findings
         seen = {
@@ -129,28 +213,18 @@ class ChainEvidence:
         return findings
 
 
-class _Reader:
-    """The buckets as the validator reads them."""
+class _Heads:
+    """The heads that the state store keeps."""
 
-    def __init__(self, store: InMemoryObjectStore) -> None:
-        self._store = store
-
-    def get(self, bucket: str, key: str) -> StoredObject:
-        if not any(info.key == key for info in self._store.list(bucket, key)):
-            raise ObjectMissing(key)
-        stored = self._store.get(bucket, key)
-        return StoredObject(stored.body, stored.metadata)
-
-    def keys(self, bucket: str, prefix: str, start_after: str) -> Iterator[str]:
-        return (info.key for info in self._store.list(bucket, prefix, start_after))
-
-
-class _Keys:
-    """ListPublicKeys of a region."""
-
-    def __init__(self, state: StateStore, region: str) -> None:
+    def __init__(self, state: StateStore) -> None:
         self._state = state
-        self._region = region
 
-    def between(self, start: int, end: int) -> Mapping[str, bytes]:
-        return {key.fingerprint: key.der for key in self._state.public_keys.between(self._region, start, end)}
+    def heads(self, bucket: str, folder: str, start: int, end: int) -> Iterator[bytes]:
+        for head in self._state.chains.heads():
+            digest = parse_key(head.object_key)
+            assert isinstance(digest, DigestKey)
+            if (head.bucket, head.object_key[: len(folder)]) == (bucket, folder) and start <= digest.end_seconds <= end:
+                yield head.document
+
+    def origin(self) -> str:
+        return "the state store"

@@ -7,8 +7,8 @@ import hashlib
 import itertools
 import json
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor, Future
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Executor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,7 +17,6 @@ from typing import Any
 from opentrail.evidence.object_keys import log_file_key
 from opentrail.trails.configuration import Kind, Organization, organization_body, trail_body
 from opentrail.trails.trail import Trail
-from opentrail_backends.event_bus.port import Bounds, Partition, Topic
 from opentrail_backends.key_management import open_key_management
 from opentrail_backends.key_management.port import KeyManagement
 from opentrail_backends.object_store.port import PutOptions
@@ -31,36 +30,22 @@ from opentrail_delivery.digest_put import DigestPublisher, PublisherTools
 from opentrail_delivery.key_ring import KeyRing
 from opentrail_delivery.metrics import DeliveryMetrics
 from opentrail_delivery.settings import DeliverySettings
+from opentrail_delivery.signed_heads import HeadSigner, HeadTools, SignedHeads
 from opentrail_delivery.status import DeliveryStatus
-from tests.crash.chain_evidence import ACCOUNT, BEGINNING, HOUR, REGION, Buckets, ChainEvidence, Clock
+from tests.crash.chain_evidence import (
+    ACCOUNT,
+    BEGINNING,
+    HEADS_BUCKET,
+    HEADS_PREFIX,
+    HOUR,
+    REGION,
+    Buckets,
+    ChainEvidence,
+    Clock,
+)
+from tests.crash.chain_ports import Bus, Inline
 
-SETTINGS = DeliverySettings()
-
-
-class Inline(Executor):
-    """Does at once what is submitted."""
-
-    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        future: Future[Any] = Future()
-        try:
-            future.set_result(fn(*args, **kwargs))
-        except BaseException as error:
-            future.set_exception(error)
-        return future
-
-
-class Bus:
-    """As much of an event bus as a builder asks for: topics and where they end."""
-
-    def __init__(self, *regions: str) -> None:
-        self.of_region = {region: Topic(region, f"events-{region}", f"topic-{region}", 1) for region in regions}
-        self.ends = dict.fromkeys(regions, 0)
-
-    def topics(self) -> Mapping[str, Topic]:
-        return self.of_region
-
-    def lag(self, _group: str) -> Mapping[Partition, tuple[None, Bounds]]:
-        return {Partition(region, 0): (None, Bounds(0, end)) for region, end in self.ends.items()}
+SETTINGS = DeliverySettings(heads_bucket=f"{HEADS_BUCKET}/{HEADS_PREFIX}")
 
 
 @dataclass
@@ -248,10 +233,14 @@ class Process:
         self.world = world
         state = world.state
         chains = replaced.get("chains", state.chains)
-        key_ring = KeyRing(state.public_keys, world.keys, valid_seconds=world.settings.key_seconds)
+        key_ring = KeyRing(
+            state.public_keys, replaced.get("keys", world.keys), valid_seconds=world.settings.key_seconds
+        )
+        store = CheckedStore(replaced.get("store", world.store))
         self.status = DeliveryStatus()
         self.metrics = DeliveryMetrics()
         self.health = BucketHealth(world.settings.parked_retry_seconds, clock=world.clock.seconds)
+        signer = HeadSigner(chains, key_ring, self.metrics, world.settings.parked_retry_seconds, world.clock.seconds)
         self.builder = DigestBuilder(
             BuilderTools(
                 chains=chains,
@@ -268,19 +257,27 @@ class Process:
                 chains=chains,
                 public_keys=state.public_keys,
                 key_ring=key_ring,
-                store=CheckedStore(world.store),
+                store=store,
                 health=self.health,
                 putter=executor or Inline(),
                 metrics=self.metrics,
                 status=self.status,
+                signer=signer,
                 threads=replaced.get("threads", 4),
             ),
+            world.clock.seconds,
+        )
+        self.heads = SignedHeads(
+            HeadTools(chains, state.public_keys, signer, store, executor or Inline(), self.metrics),
+            world.settings.heads_bucket,
+            world.settings.parked_retry_seconds,
             world.clock.seconds,
         )
 
     def turn(self) -> None:
         self.builder.run_once()
         self.publisher.run_once()
+        self.heads.run_once()
 
     def run(self, seconds: float, step: float = 300.0) -> None:
         """Rounds while the clock moves on."""

@@ -1,5 +1,7 @@
 """A world for each kind of bus and state store, on a real S3 server."""
 
+from dataclasses import replace
+
 import pytest
 
 from opentrail_backends.event_bus import open_event_bus
@@ -39,5 +41,7 @@ def world(state, bus, minio, tmp_path):
         credentials=Credentials(minio.access_key, minio.secret_key),
     )
     keys = open_key_management(f"file://{tmp_path}/keys")
-    yield World(bus, store, state, keys, minio.new_bucket())
+    world = World(bus, store, state, keys, minio.new_bucket())
+    world.settings = replace(world.settings, heads_bucket=f"{minio.new_bucket()}/heads")
+    yield world
     store.close()

@@ -8,8 +8,12 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
+import msgspec
+
 from opentrail.evidence.digest import Digest
+from opentrail.evidence.log_file import read_log_file
 from opentrail.evidence.object_keys import DigestKey
+from opentrail.evidence.records_tree import leaf_hash, tree_root
 
 
 @dataclass
@@ -38,6 +42,18 @@ class Evidence:
         for key, digest in sorted(self.digests.values(), key=lambda item: item[1].end):
             chains.setdefault((key.trail_name, key.account_id, key.region), []).append(digest)
         return chains
+
+
+class _LogFile(msgspec.Struct):
+    """A log file, its records left as they are."""
+
+    records: list[msgspec.Raw] = msgspec.field(name="Records")
+
+
+def root_of(body: bytes) -> tuple[int, str]:
+    """How many records a log file has, and the root over them, by the records as they stand in it."""
+    records = msgspec.json.decode(read_log_file(body), type=_LogFile).records
+    return len(records), tree_root([leaf_hash(bytes(record)) for record in records]).hex()
 
 
 def assert_exactly_once(evidence: Evidence, trails: Iterable[str], published: Iterable[str]) -> None:

@@ -45,17 +45,23 @@ def _is_digest(bucket: str, key: str, *_: Any) -> bool:
     return "/CloudTrail-Digest/" in key
 
 
+def _is_head(bucket: str, key: str, *_: Any) -> bool:
+    return "/OpenTrail-Head/" in key
+
+
 STEPS = [
     Step(1, "own the partition", "ledger", "own"),
     Step(3, "write the intent", "ledger", "write_intent"),
-    Step(4, "put a log file", "store", "put", lambda *args, **_: not _is_digest(*args)),
+    Step(4, "put a log file", "store", "put", lambda *args, **_: not (_is_digest(*args) or _is_head(*args))),
     Step(5, "deliver", "ledger", "deliver"),
     Step(6, "commit the offset", "reader", "commit"),
     Step(7, "add the signing key", "public_keys", "add"),
     Step(7, "start the chain", "chains", "ensure_chains"),
     Step(8, "append the digest", "chains", "append"),
     Step(9, "put the digest", "store", "put", _is_digest),
-    Step(10, "mark it published", "chains", "mark_published"),
+    Step(10, "mark it published, with its head", "chains", "mark_published"),
+    Step(11, "put the head", "store", "put", _is_head),
+    Step(11, "note that it is put", "chains", "mark_heads_put"),
 ]
 
 

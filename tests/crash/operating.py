@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from opentrail.evidence.chain_head import parse_head
 from opentrail.trails.trail import Trail
 from opentrail_backends.event_bus import open_event_bus
 from opentrail_backends.event_bus.port import Partition, Topic
@@ -20,10 +21,11 @@ from opentrail_delivery.codec import fastest_codec
 from opentrail_delivery.settings import DeliverySettings
 from opentrail_delivery.settle import Settle, SettleReport, SettleTools
 from opentrail_delivery.spool import Spool
+from tests.crash.evidence import root_of
 from tests.crash.faults import Effect, Faulty, Step, Then
 from tests.crash.world import REGION, Crash, World, assert_exactly_once
 
-BUCKET, SPOOL = "evidence", "spool-bucket"
+BUCKET, SPOOL, HEADS = "evidence", "spool-bucket", "second-place"
 ONLY = Partition(REGION, 0)
 
 
@@ -32,10 +34,15 @@ def operated_world(path: Path) -> Iterator[World]:
     """A world of one partition, in a folder from which its files can be dumped, restored and cut."""
     bus = open_event_bus(f"embedded:///{path}/bus.db")
     bus.ensure_topic(REGION, 1)
-    store = InMemoryObjectStore([BUCKET, SPOOL])
+    store = InMemoryObjectStore([BUCKET, SPOOL, HEADS])
     keys = open_key_management(f"file://{path}/keys")
     settings = DeliverySettings(
-        window_seconds=0, digest_seconds=1, park_seconds=0.3, parked_retry_seconds=0.1, put_threads=4
+        window_seconds=0,
+        digest_seconds=1,
+        park_seconds=0.3,
+        parked_retry_seconds=0.1,
+        put_threads=4,
+        heads_bucket=HEADS,
     )
     world = World(bus, store, open_state(path), keys, BUCKET, Spool(store, SPOOL), settings)
     yield world
@@ -193,8 +200,24 @@ def finish(world: World, trail: Trail, expected: Sequence[str] | None = None) ->
     worker.run_until_digested(trail, len(expected))
     run_for(worker, 1.2)
     assert worker.status.snapshot()["halted"] == {}
+    worker.run_until(lambda: not (world.state.chains.unsigned(1) or world.state.chains.heads_to_put(1)))
     worker.close()
     assert_exactly_once(world.evidence(), [trail.name], expected)
+    assert_proven(world)
+
+
+def assert_proven(world: World) -> None:
+    """Each entry of each digest has the root of its log file's records, and each head names its trail and a digest."""
+    evidence = world.evidence()
+    entries = [entry for _, digest in evidence.digests.values() for entry in digest.log_files]
+    assert entries, "a check on nothing proves nothing"
+    for entry in entries:
+        found = root_of(world.store.get(entry.s3_bucket, entry.s3_object).body)
+        assert (entry.record_count, entry.records_root) == found
+    for head in [parse_head(head.document) for head in world.state.chains.heads()]:
+        key, digest = evidence.digests[head.digest_key]
+        assert (head.end, head.digest_bucket) == (digest.end, world.bucket)
+        assert head.trail_arn.endswith(f":trail/{key.trail_name}")
 
 
 class WithLedger:

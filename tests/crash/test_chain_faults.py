@@ -5,7 +5,7 @@ from contextlib import suppress
 import pytest
 
 from opentrail_backends.state.port import StateError
-from tests.crash.chain_evidence import HOUR
+from tests.crash.chain_evidence import HEADS_BUCKET, HOUR
 from tests.crash.chain_world import ChainWorld
 from tests.crash.faults import Effect, Faulty, Step, Then
 from tests.crash.world import Crash
@@ -19,6 +19,8 @@ STEPS = [
     Step(9, "take failed puts back", "chains", "fail_puts"),
     Step(9, "withdraw digests", "chains", "withdraw"),
     Step(10, "mark it published", "chains", "mark_published"),
+    Step(11, "put a head", "store", "put", lambda bucket, *_: bucket == HEADS_BUCKET),
+    Step(11, "note which heads are put", "chains", "mark_heads_put"),
 ]
 
 FATES = [(Effect.LOST, Then.GOES_ON), (Effect.KEPT, Then.GOES_ON), (Effect.KEPT, Then.DIES)]
@@ -33,20 +35,19 @@ def world(tmp_path):
 @pytest.mark.parametrize(("effect", "then"), FATES, ids=str)
 @pytest.mark.parametrize("step", STEPS, ids=lambda step: step.what)
 def test_a_fault_in_a_chains_life_leaves_each_file_in_one_digest(world, step, effect, then):
-    fault = Faulty(world.state.chains, step, effect, then)
-    process = world.process(chains=fault)
+    fault = Faulty(world.store if step.port == "store" else world.state.chains, step, effect, then)
+    process = world.process(**{step.port: fault})
 
     def live(seconds):
         nonlocal process
         for _ in range(int(seconds / 600)):
             world.clock.move(600)
             try:
-                with suppress(StateError):
-                    process.builder.run_once()
-                with suppress(StateError):
-                    process.publisher.run_once()
+                for turn in (process.builder.run_once, process.publisher.run_once, process.heads.run_once):
+                    with suppress(StateError):
+                        turn()
             except Crash:
-                process = world.process(chains=fault)
+                process = world.process(**{step.port: fault})
 
     trail = world.add_trail()
     world.deliver(trail, 2)
@@ -66,3 +67,4 @@ def test_a_fault_in_a_chains_life_leaves_each_file_in_one_digest(world, step, ef
     assert fault.fired
     assert world.ended(trail)
     world.assert_walked(moved)
+    world.assert_newest_have_heads()

@@ -11,6 +11,10 @@ from dataclasses import replace
 
 import pytest
 
+from opentrail.evidence.chain_head import parse_head
+from opentrail.evidence.digest import Digest
+from opentrail.evidence.object_keys import DigestKey
+from opentrail.evidence.signature import verify
 from opentrail.trails.trail import Trail
 from tests import judges
 from tests.crash.faults import STEPS, Effect, Faulty, Step, Then
@@ -45,6 +49,35 @@ def test_every_fault_at_every_durable_step_leaves_each_event_in_one_digested_fil
     whole = world.evidence()
     assert whole.digested() == Counter(dict.fromkeys(whole.log_files, 1))
     assert_chains_unforked(whole)
+    assert_heads(world)
+
+
+def assert_heads(world: World) -> None:
+    """Each chain's newest digest has its head, in the ledger and in the second place; each head is true."""
+    chains, worker = world.state.chains, world.worker()
+    worker.run_until(lambda: not (chains.unpublished(1) or chains.unsigned(1) or chains.heads_to_put(1)))
+    worker.close()
+    digests = world.evidence().digests
+    bucket, _, prefix = (world.settings.heads_bucket or "").partition("/")
+    put = [parse_head(world.store.get(bucket, info.key).body) for info in world.store.list(bucket, f"{prefix}/")]
+    kept = [parse_head(head.document) for head in chains.heads()]
+    for head in [*kept, *put]:
+        key, digest = digests[head.digest_key]
+        assert (head.digest_bucket, head.start, head.end) == (world.bucket, digest.start, digest.end)
+        (public,) = [
+            one
+            for one in world.state.public_keys.between(key.region, digest.end, digest.end)
+            if one.fingerprint == digest.fingerprint == head.fingerprint
+        ]
+        verify(public.der, head.signature, head.message())
+    newest = {(key.trail_name, key.account_id, key.region): str(key) for key, _ in sorted(digests.values(), key=_end)}
+    assert set(newest.values()) <= {head.digest_key for head in kept}
+    assert set(newest.values()) <= {head.digest_key for head in put}
+    assert len({head.chain_id for head in kept}) == len(kept) >= len(FAULTS)
+
+
+def _end(item: tuple[DigestKey, Digest]) -> int:
+    return item[1].end
 
 
 def hit(world: World, trail: Trail, step: Step, effect: Effect, then: Then) -> list[str]:

@@ -12,7 +12,8 @@ from opentrail_backends.key_management.port import KeyManagementError
 from opentrail_backends.object_store.in_memory import Refuse
 from opentrail_backends.object_store.port import PutOptions
 from tests.crash.chain_evidence import HOUR, REGION
-from tests.crash.chain_world import Bus, ChainWorld
+from tests.crash.chain_ports import Bus
+from tests.crash.chain_world import ChainWorld
 
 OLD, NEW = "first-bucket", "second-bucket"
 DIGESTS = "*CloudTrail-Digest*"

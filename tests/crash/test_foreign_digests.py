@@ -56,6 +56,9 @@ def test_waiting_digests_get_later_stamps_and_new_links(world, waiting):
     assert_chains_unforked(evidence)
     stamps = sorted(key.end_seconds for key, _ in evidence.digests.values())
     assert taken.end not in stamps
+    entries = [entry for _, digest in evidence.digests.values() for entry in digest.log_files]
+    assert entries
+    assert all(entry.record_count and entry.records_root for entry in entries), "as they were built"
     assert len(stamps) >= len(before) + 1
     (chain,) = world.state.chains.all_chains()
     assert chain.sequence == len(stamps), "no digest was left out or doubled"

@@ -43,6 +43,7 @@ from opentrail_delivery.partition_share import PartitionShare
 from opentrail_delivery.put_schedule import PutSchedule
 from opentrail_delivery.rate_limits import RateLimits
 from opentrail_delivery.settings import DeliverySettings
+from opentrail_delivery.signed_heads import HeadSigner, HeadTools, SignedHeads
 from opentrail_delivery.spool import Spool
 from opentrail_delivery.spool_space import SpoolSpace
 from opentrail_delivery.status import DeliveryStatus
@@ -219,6 +220,7 @@ class Worker:
             lambda: time.time_ns() // 1_000_000,
         )
         keys = KeyRing(public_keys or state.public_keys, world.keys, valid_seconds=world.settings.key_seconds)
+        signer = HeadSigner(chains or state.chains, keys, self.metrics, settings.parked_retry_seconds)
         self.builder = DigestBuilder(
             BuilderTools(
                 chains=chains or state.chains,
@@ -240,14 +242,21 @@ class Worker:
                 putter=self._digest_putter,
                 metrics=self.metrics,
                 status=self.status,
+                signer=signer,
             )
+        )
+        self.heads = SignedHeads(
+            HeadTools(chains or state.chains, state.public_keys, signer, puts.store, self._digest_putter, self.metrics),
+            settings.heads_bucket,
+            settings.parked_retry_seconds,
         )
         self.reader.subscribe(self.share)
 
     def turn(self) -> None:
         """One round of everything that a delivery process does."""
         self.share.run_once()
-        for step in (self.parked.run_once, self.builder.run_once, self.publisher.run_once):
+        rounds = (self.parked.run_once, self.builder.run_once, self.publisher.run_once, self.heads.run_once)
+        for step in rounds:
             with suppress(StateError, KeyManagementError, EventBusError):
                 step()
 

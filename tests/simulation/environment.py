@@ -11,7 +11,7 @@ from opentrail_backends.state.port import FileState
 from opentrail_delivery.log_file_put import HASH_METADATA
 from tests.simulation.stops import Stops
 from tests.simulation.trails import BUCKETS, OWNERS
-from tests.simulation.workers import SPOOL_BUCKET
+from tests.simulation.workers import HEADS_BUCKET, SPOOL_BUCKET
 from tests.simulation.world import World
 
 _MOST_WORKERS = 3
@@ -155,6 +155,10 @@ class Environment(Stops):
     def the_spool_fails(self) -> None:
         self.world.faults.buckets[SPOOL_BUCKET] = self.world.choices.pick(("refuse", "throttle", "error"))
         self._note("spool failed")
+
+    def the_second_place_fails(self) -> None:
+        self.world.faults.buckets[HEADS_BUCKET] = self.world.choices.pick(_FAILURES)
+        self._note("second place failed")
 
     def answers_get_lost(self) -> None:
         faults, percent = self.world.faults, self.world.choices.pick((0, 3, 10, 30))

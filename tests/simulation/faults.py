@@ -25,7 +25,7 @@ _READING = frozenset(
     {
         "now", "known_topic", "client_numbers", "parked_files", "spool_usage", "windows", "clients", "lost_offsets",
         "parked_by_trail", "due", "all_chains", "undigested", "unpublished", "orphans", "changes_after", "covering",
-        "between", "unmet_conditions", "oldest_pending",
+        "between", "unmet_conditions", "oldest_pending", "unsigned", "heads_to_put", "heads",
     }
 )  # fmt: skip
 

@@ -14,6 +14,7 @@ from opentrail.events.batch import FORMAT_VERSION, EventBatch, MalformedBatch, n
 from opentrail.events.client_numbers import ClientNumbers, bounded, covers, take
 from opentrail_backends.event_bus.batches import NewerFormat, unpack
 from tests.simulation.evidence import Buckets
+from tests.simulation.heads import check_heads
 from tests.simulation.lines import check_lines
 from tests.simulation.memory_bus import Taken
 from tests.simulation.trails import BUCKETS, History
@@ -52,6 +53,7 @@ def _violations(world: World) -> Iterator[str]:
     yield from buckets.defects([*world.keys_before, *world.state.tables.keys])
     yield from files_and_digests(world, buckets)
     yield from check_lines(world, buckets)
+    yield from check_heads(world, buckets)
     yield from exactly_once(world, buckets)
     yield from _spool(world)
     yield from _bounded(world)

@@ -1,4 +1,4 @@
-"""The `Chains` port in memory: steps 7 to 10. Each method is one transaction: it checks all, then changes."""
+"""The `Chains` port in memory: steps 7 to 11. Each method is one transaction: it checks all, then changes."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ from opentrail_backends.state.port import (
     StateError,
 )
 from tests.simulation.memory_digests import MemoryDigests
+from tests.simulation.memory_heads import MemoryHeads
 from tests.simulation.memory_tables import ChainRow, Clock, DigestRow, FileRow, Identity, Tables, identity_of
 
 
 @dataclass
-class MemoryChains(MemoryDigests):
+class MemoryChains(MemoryDigests, MemoryHeads):
     """See the port. `audit` is told of what no backup forgets, for the checks."""
 
     tables: Tables
@@ -131,7 +132,7 @@ class MemoryChains(MemoryDigests):
             )
         self.tables.places[chain.place] = digest.end
         previous = (known.head_bucket, known.head_key, known.head_sha256, known.head_signature)
-        self.tables.digests[chain.id, digest.sequence] = DigestRow(digest, previous, chain.place)
+        self.tables.digests[chain.id, digest.sequence] = DigestRow(replace(digest, ended=ended), previous, chain.place)
         for file in fit:
             file.digest = digest.sequence
         self._move_head(row, digest, next_end=next_end, ended=ended)
@@ -187,6 +188,8 @@ def _delivered_file(row: FileRow) -> DeliveredFile:
         oldest_event_time=row.file.oldest_event_time,
         newest_event_time=row.file.newest_event_time,
         delivered_at=row.delivered_at or 0,
+        events=row.file.events,
+        records_root=row.file.records_root,
     )
 
 

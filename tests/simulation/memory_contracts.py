@@ -21,6 +21,7 @@ SUITES = (
     "test_public_keys",
     "test_restamping",
     "test_settling",
+    "test_signed_heads",
     "test_spool_sums",
     "test_undigested_files",
     "test_withdrawing",
@@ -38,6 +39,7 @@ SQL = (
     "dump(store)[",
     "body_that_is_no_json",
     "bytes_are_forgotten",
+    "plans_of",
 )
 """Tests that say one of these look at rows, break connections, or need a second process, threads or a secret.
 

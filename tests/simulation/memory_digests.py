@@ -118,7 +118,9 @@ class MemoryDigests:
             self.tables.digests[new.chain_id, new.sequence] = replace(row, digest=new, previous=previous)
             previous = (new.bucket, new.object_key, new.sha256, new.signature)
 
-    def mark_published(self, chain_id: str, sequence: int, signature: str | None = None) -> None:
+    def mark_published(
+        self, chain_id: str, sequence: int, signature: str | None = None, head: bytes | None = None
+    ) -> None:
         row = self.tables.digests.get((chain_id, sequence))
         if row is None:
             raise StateError(f"Chain {chain_id} has no digest {sequence}.")
@@ -126,4 +128,8 @@ class MemoryDigests:
             return
         row.published_at = self.clock.record(self.tables)
         row.digest = replace(row.digest, body=b"")
-        self.tables.chains[chain_id].digest_published_at = row.published_at
+        chain = self.tables.chains[chain_id]
+        chain.digest_published_at = row.published_at
+        chain.published_sequence = max(chain.published_sequence, sequence)
+        if head is not None and sequence > chain.signed_head_sequence:
+            chain.signed_head, chain.signed_head_sequence = head, sequence

@@ -215,7 +215,8 @@ class MemoryStateStore:
                 del tables.files[file.id]
                 forgotten += 1
         for (chain_id, sequence), row in list(tables.digests.items())[:limit]:
-            is_head = tables.chains[chain_id].chain.sequence == sequence
+            chain_row = tables.chains[chain_id]
+            is_head = sequence in {chain_row.published_sequence, chain_row.signed_head_sequence}
             if row.published_at is not None and row.published_at < before and not is_head:
                 del tables.digests[chain_id, sequence]
                 forgotten += 1

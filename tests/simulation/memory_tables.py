@@ -75,6 +75,10 @@ class ChainRow:
     chain: Chain
     digest_published_at: int | None = None
     ended_at: int | None = None
+    published_sequence: int = 0
+    signed_head: bytes | None = None
+    signed_head_sequence: int = 0
+    signed_head_put: int = 0
 
     @property
     def identity(self) -> Identity:

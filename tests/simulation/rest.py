@@ -111,6 +111,10 @@ def unrest(world: World, without: str = "") -> Iterator[str]:
         stands = any(_is_open(world, chain.region, number) for number in range(world.bus.counts[chain.region]))
         if chain.ending and not chain.ended and chain.id not in held_up and not stands:
             yield f"chain {chain.id} ends"
+        if row.published_sequence > row.signed_head_sequence:
+            yield f"chain {chain.id} has no head of digest {row.published_sequence}"
+        if row.signed_head_sequence > row.signed_head_put:
+            yield f"the head of chain {chain.id} is not in the second place"
 
 
 def _unread(world: World) -> Iterator[str]:

@@ -41,9 +41,9 @@ def _newest_at_redo(patch: Patch) -> None:
         redoes.append(window.plan is not None)
         return build_window(window, tools, now)
 
-    def files(batches: Any, body: Any, history: Any, codec: Any) -> Any:
+    def files(batches: Any, body: Any, history: Any, codec: Any, **how: Any) -> Any:
         used = replace(body, revisions=[(0, history.newest.revision)]) if redoes[-1] else body
-        return build_files(batches, used, history, codec)
+        return build_files(batches, used, history, codec, **how)
 
     patch.setattr(partition_delivery, "build_window", build)
     patch.setattr(window_close, "build_files", files)

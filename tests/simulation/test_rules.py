@@ -7,6 +7,7 @@ import pytest
 from tests.simulation import (
     rules_of_digests,
     rules_of_files,
+    rules_of_heads,
     rules_of_puts_of_digests,
     rules_of_stops,
     rules_of_the_ledger,
@@ -16,7 +17,14 @@ from tests.simulation.invariants import Violated
 from tests.simulation.rules import RULES, Rule
 from tests.simulation.schedules import THEMES, run
 
-MODULES = (rules_of_the_ledger, rules_of_files, rules_of_digests, rules_of_puts_of_digests, rules_of_stops)
+MODULES = (
+    rules_of_the_ledger,
+    rules_of_files,
+    rules_of_digests,
+    rules_of_puts_of_digests,
+    rules_of_heads,
+    rules_of_stops,
+)
 MOST = 400
 """Schedules within which the absence of a rule must show."""
 

@@ -16,6 +16,7 @@ from tests.simulation.silent_metrics import Silent
 from tests.simulation.virtual_time import wall_ms
 
 SPOOL_BUCKET = "opentrail-spool"
+HEADS_BUCKET = "second-place"
 _WANTED: dict[str, Any] = {
     "window_seconds": 2.0,
     "window_bytes": 6_000,
@@ -31,6 +32,7 @@ _WANTED: dict[str, Any] = {
     "parked_expire_seconds": 1e9,
     "digest_seconds": 20,
     "key_seconds": 45,
+    "heads_bucket": f"{HEADS_BUCKET}/heads",
 }
 
 

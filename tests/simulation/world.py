@@ -24,7 +24,7 @@ from tests.simulation.memory_state import MemoryStateStore
 from tests.simulation.memory_tables import Tables
 from tests.simulation.scheduler import Scheduler
 from tests.simulation.trails import BUCKETS, FIRST, HERE, PARTITIONS, SECOND, THERE, THIRD, History, Operator
-from tests.simulation.workers import SPOOL_BUCKET, Worker, settings
+from tests.simulation.workers import HEADS_BUCKET, SPOOL_BUCKET, Worker, settings
 
 
 @dataclass
@@ -66,7 +66,7 @@ class World:
         self.state = MemoryStateStore(lambda: self.scheduler.now + self.store_clock_offset, self.audit)
         self.bus = MemoryBus(self.scheduler, revision=lambda: self.state.tables.head_revision)
         self.keys = FakeKeys()
-        self.store = InMemoryObjectStore([*BUCKETS, SPOOL_BUCKET])
+        self.store = InMemoryObjectStore([*BUCKETS, SPOOL_BUCKET, HEADS_BUCKET])
         self.faults = Faults(self.scheduler)
         for region, partitions in PARTITIONS.items():
             self.bus.ensure_topic(region, partitions)

@@ -1,4 +1,4 @@
-"""Heads of the digest chains: steps 7 to 10 of the protocol (`docs/state.md`)."""
+"""Heads of the digest chains: steps 7 to 11 of the protocol (`docs/state.md`)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, select, update
 
-from opentrail_backends.state import chain_rows, tables, waiting_digests
+from opentrail_backends.state import chain_rows, signed_heads, tables, waiting_digests
 from opentrail_backends.state.chain_rows import IDENTITY, of_chain, undigested_files
 from opentrail_backends.state.clock import StoreClock
 from opentrail_backends.state.engine import Transactions, in_chunks, insert
@@ -19,6 +19,7 @@ from opentrail_backends.state.port import (
     Chain,
     DeliveredFile,
     DigestFailure,
+    KeptHead,
     Orphans,
     StateError,
     Target,
@@ -114,7 +115,13 @@ class SqlChains:
                 f"{chain.sequence} of chain {chain.id} up to {chain.last_end}."
             )
         files = sorted(set(file_ids))
-        built = {"place": chain.place, "files": files, "starting": chain.head_key is None, "unanswered_puts": 0}
+        built = {
+            "place": chain.place,
+            "files": files,
+            "starting": chain.head_key is None,
+            "unanswered_puts": 0,
+            "ended": ended,
+        }
         try:
             with self._transactions.writing() as connection:
                 use_stamp(connection, chain.place, digest.end)
@@ -162,10 +169,40 @@ class SqlChains:
             return False
         return True
 
-    def mark_published(self, chain_id: str, sequence: int, signature: str | None = None) -> None:
-        """Step 10: the digest's bytes are forgotten, the head keeps location, hash and signature. Idempotent."""
+    def mark_published(
+        self, chain_id: str, sequence: int, signature: str | None = None, head: bytes | None = None
+    ) -> None:
+        """Step 10: the digest's bytes are forgotten; the chain keeps its place, hash and signature, and its head."""
         with self._transactions.writing() as connection:
-            waiting_digests.mark_published(connection, self._clock, chain_id, sequence, signature)
+            waiting_digests.mark_published(connection, self._clock, chain_id, sequence, signature, head)
+
+    # --- signed heads: steps 10 and 11 -------------------------------------------------------------
+
+    def unsigned(self, limit: int, after: str = "") -> Sequence[BuiltDigest]:
+        """Step 10: the newest published digests of chains that keep no head of it."""
+        with self._transactions.reading() as connection:
+            return [BuiltDigest(**row) for row in connection.execute(signed_heads.unsigned(limit, after)).mappings()]
+
+    def keep_head(self, chain_id: str, sequence: int, head: bytes) -> None:
+        """Step 10, later: the signed head of a published digest."""
+        with self._transactions.writing() as connection:
+            signed_heads.keep(connection, chain_id, sequence, head)
+
+    def heads_to_put(self, limit: int, after: str = "") -> Sequence[KeptHead]:
+        """Step 11: signed heads that are not known to lie in the second place."""
+        with self._transactions.reading() as connection:
+            return [KeptHead(**row) for row in connection.execute(signed_heads.to_put(limit, after)).mappings()]
+
+    def mark_heads_put(self, heads: Collection[tuple[str, int]]) -> None:
+        """Step 11: these lie in the second place."""
+        if heads:
+            with self._transactions.writing() as connection:
+                signed_heads.mark_put(connection, heads)
+
+    def heads(self) -> Sequence[KeptHead]:
+        """Every chain's signed head."""
+        with self._transactions.reading() as connection:
+            return [KeptHead(**row) for row in connection.execute(signed_heads.all_heads()).mappings()]
 
 
 def _identity(chain: Chain) -> tuple[Any, ...]:

@@ -10,33 +10,33 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
-    ForeignKey,
     ForeignKeyConstraint,
     Index,
     Integer,
     LargeBinary,
     Table,
     Text,
-    UniqueConstraint,
 )
 
 from opentrail_backends.state.api_tables import api_call, api_call_series, request_rate
+from opentrail_backends.state.chain_tables import SESSION, chain, digest, place
 from opentrail_backends.state.columns import Json, Name, RowId, metadata, only
 from opentrail_backends.state.notification_tables import notification_turn, trail_notification
 
 __all__ = [  # beside those that are made here
     "api_call",
     "api_call_series",
+    "chain",
+    "digest",
     "metadata",
     "notification_turn",
+    "place",
     "request_rate",
     "trail_notification",
 ]
 
 # What the indexes below hold is all that their queries ask for: SQLite, too, need not look at the rows.
-_SESSION = ("incarnation", "logging_session", "account_id", "region")
 _OF_SPOOLED = ("incarnation", "region", "failing_since", "owner", "state", "parked_bytes")
-_OF_WAITING = ("chain_id", "sequence", "bucket", "trail_arn", "published_at")
 
 
 clock = Table(
@@ -152,8 +152,9 @@ file = Table(
     Column("error", Name),
     Column("unanswered_puts", Integer, nullable=False, server_default="1"),  # an older release counts none
     Column("sns_topic_arn", Name),  # to be told once the file is delivered; NULL: nobody is, or it was told
+    Column("records_root", Name),  # of the tree over its records; NULL: an older release intended it, or none was asked
     Index("file_of_intent", "region", "partition", "intent", "position", unique=True),
-    Index("file_undigested", *_SESSION, "delivered_at", "digest", **only("digest IS NULL")),
+    Index("file_undigested", *SESSION, "delivered_at", "digest", **only("digest IS NULL")),
     Index("file_parked", "id", **only("state = 'parked'")),
     # Whose share is used up, and what a trail has in the spool.
     Index("file_spooled", *_OF_SPOOLED, **only("state IN ('parked', 'expired')")),
@@ -218,69 +219,6 @@ trail_delivery = Table(
     Column("region", Name, primary_key=True),
     Column("partition", Integer, primary_key=True, autoincrement=False),
     Column("delivered_at", BigInteger, nullable=False),
-)
-
-# --- chains ---------------------------------------------------------------------------------------
-
-place = Table(
-    "place",
-    metadata,
-    Column("place", Name, primary_key=True),
-    Column("last_stamp", BigInteger, nullable=False),  # seconds: the newest digestEndTime used here, or 0
-)
-
-chain = Table(
-    "chain",
-    metadata,
-    Column("id", Name, primary_key=True),
-    Column("incarnation", Name, nullable=False),
-    Column("logging_session", BigInteger, nullable=False),
-    Column("account_id", Name, nullable=False),
-    Column("region", Name, nullable=False),
-    Column("trail_name", Name, nullable=False),
-    Column("home_region", Name, nullable=False),
-    Column("bucket", Name, nullable=False),
-    Column("key_prefix", Name),
-    Column("organization_id", Name),
-    Column("place", Name, ForeignKey("place.place"), nullable=False),
-    Column("last_end", BigInteger, nullable=False),  # seconds
-    Column("next_end", BigInteger, nullable=False),  # seconds
-    Column("sequence", BigInteger, nullable=False),
-    Column("head_bucket", Name),
-    Column("head_key", Name),
-    Column("head_sha256", Name),
-    Column("head_signature", Name),
-    Column("ending", Boolean, nullable=False),
-    Column("ended", Boolean, nullable=False),
-    Column("digest_published_at", BigInteger),
-    Column("digest_error", Name),  # of the newest put that failed, until a digest is published
-    UniqueConstraint(*_SESSION, name="chain_identity"),
-    Index("chain_due", "ended", "next_end"),
-    Index("chain_of_place", "place"),
-)
-
-digest = Table(
-    "digest",
-    metadata,
-    Column("chain_id", Name, ForeignKey("chain.id"), primary_key=True),
-    Column("sequence", BigInteger, primary_key=True, autoincrement=False),
-    Column("bucket", Name, nullable=False),
-    Column("object_key", Name, nullable=False),
-    Column("start", BigInteger, nullable=False),  # seconds
-    Column("end", BigInteger, nullable=False),  # seconds
-    Column("body", LargeBinary),  # forgotten once published
-    Column("sha256", Name, nullable=False),
-    Column("signature", Name, nullable=False),
-    Column("fingerprint", Name, nullable=False),
-    Column("trail_arn", Name, nullable=False),
-    Column("kms_key_id", Name),
-    Column("published_at", BigInteger),
-    Column("place", Name),  # where it lies: the chain may have moved since; NULL: an older release built it
-    Column("starting", Boolean),  # whether it links to no digest before it; NULL: an older release built it
-    Column("files", Json),  # ids of the files that it names, for the withdrawal; forgotten once published
-    Column("unanswered_puts", Integer, nullable=False, server_default="1"),  # an older release counts none
-    Index("digest_unpublished", *_OF_WAITING, **only("published_at IS NULL")),
-    Index("digest_published", "published_at", **only("published_at IS NOT NULL")),
 )
 
 # --- keys -----------------------------------------------------------------------------------------

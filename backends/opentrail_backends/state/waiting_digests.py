@@ -105,12 +105,17 @@ def fail_puts(connection: Connection, failures: Iterable[DigestFailure]) -> None
 
 
 def mark_published(
-    connection: Connection, clock: StoreClock, chain_id: str, sequence: int, signature: str | None
+    connection: Connection,
+    clock: StoreClock,
+    chain_id: str,
+    sequence: int,
+    signature: str | None,
+    signed_head: bytes | None,
 ) -> None:
-    """The digest's bytes are forgotten, the head keeps location, hash and signature. Raises StateError."""
+    """The digest's bytes are forgotten, the chain keeps its signed head. Raises StateError."""
     # Chain and digest are locked, in this order, before the clock, which all others need too.
     both = (
-        select(_digest.c.published_at, _digest.c.signature)
+        select(_digest.c.published_at, _digest.c.signature, _chain.c.published_sequence, _chain.c.signed_head_sequence)
         .select_from(_chain)
         .join(_digest, _chain.c.id == _digest.c.chain_id)
     )
@@ -121,7 +126,11 @@ def mark_published(
         return
     now = clock.record(connection)
     connection.execute(update(_digest).where(_this(chain_id, sequence)).values(published_at=now, body=None, files=None))
-    connection.execute(update(_chain).where(_chain.c.id == chain_id).values(digest_published_at=now, digest_error=None))
+    published: dict[str, Any] = {"digest_published_at": now, "digest_error": None}
+    published["published_sequence"] = max(sequence, row.published_sequence)
+    if signed_head is not None and sequence > row.signed_head_sequence:
+        published |= {"signed_head": signed_head, "signed_head_sequence": sequence}
+    connection.execute(update(_chain).where(_chain.c.id == chain_id).values(published))
     if connection.dialect.name == "sqlite":
         connection.execute(MOVE_TO_END, {"chain_id": chain_id, "sequence": sequence})
 

@@ -4,6 +4,7 @@ CloudTrail promises no order of the records in a file. So the records of a file 
 each deflated once and ended by a sync flush (RFC 1951 §3.2.4: byte-aligned), and a file is a gzip header,
 the segments it wants, and a trailer (RFC 1952). Segments are shared between the files of several trails,
 and so are the hash states of the segments that files begin with. A reader sees one ordinary gzip member.
+The Merkle tree over a file's records (`records_tree`) grows by segments in the same way.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
+
+from opentrail.evidence.records_tree import leaf_hashes, tree_root
 
 _OPENING = b'{"Records":['
 _CLOSING = b"]}"
@@ -42,12 +45,15 @@ STANDARD_CODEC = Codec(_deflate, zlib.crc32)
 
 
 class Segment:
-    """Runs of records, joined by commas and deflated when the first file takes them in."""
+    """Runs of records, joined by commas, deflated and hashed when the first file takes them in."""
 
-    __slots__ = ("_deflated", "_records")
+    __slots__ = ("_deflated", "_leaves", "_lengths", "_records")
 
-    def __init__(self, records: Sequence[bytes | memoryview]) -> None:
+    def __init__(self, records: Sequence[bytes | memoryview], lengths: Sequence[int] | None = None) -> None:
+        """`lengths`: of each record in bytes, in order. Without them there is no tree over a file's records."""
         self._records = records
+        self._lengths = lengths
+        self._leaves: Sequence[bytes] | None = None
         self._deflated: bytes | None = None
 
     def text(self) -> bytes:
@@ -64,9 +70,20 @@ class Segment:
             self._deflated = codec.deflate(self.text())
         return self._deflated
 
+    def leaves(self) -> Sequence[bytes] | None:
+        """The leaf hashes of the records, computed once. None: the lengths are not known, or not the text's."""
+        lengths = self._lengths
+        if self._leaves is None and lengths is not None:
+            text = self.text()
+            # A root over other bytes than the records' would look like tampering for ever: rather none.
+            if sum(lengths) + max(len(lengths) - 1, 0) == len(text):
+                self._leaves = leaf_hashes(text, lengths)
+        return self._leaves
+
     def forget_text(self) -> None:
-        """Frees the text when no file needs to hash it any more; the next segment then takes its place in memory."""
+        """Frees what no file needs to hash any more; the next segment then takes its place in memory."""
         self._records = ()
+        self._leaves = self._lengths = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +96,9 @@ class LogFile:
     """Lower-case hex over the uncompressed bytes (CloudTrail: `hashValue`)."""
     size: int
     """Length of the uncompressed bytes."""
+    record_count: int | None
+    records_root: str | None
+    """Of the Merkle tree over its records, lower-case hex. Both None: the lengths of its records are not known."""
 
 
 def assemble(files: Sequence[Sequence[Segment]], codec: Codec = STANDARD_CODEC) -> list[LogFile]:
@@ -129,16 +149,22 @@ _COMMA_BLOCK = _stored(b",")
 _CLOSING_BLOCK = _stored(_CLOSING, final=True)
 
 
+_Peaks = tuple[tuple[int, bytes], ...]
+"""The full subtrees of the leaves so far, from the left, as (leaves, root): their sizes are the powers of two that the
+number of leaves is the sum of, falling."""
+
+
 class _State(NamedTuple):
-    """What is known of a file's uncompressed bytes so far."""
+    """What is known of a file's uncompressed bytes, and of the tree over its records, so far."""
 
     sha256: hashlib._Hash
     crc: int
     size: int
+    peaks: _Peaks | None
 
 
 def _opening_state(codec: Codec) -> _State:
-    return _State(hashlib.sha256(_OPENING), codec.crc32(_OPENING, 0), len(_OPENING))
+    return _State(hashlib.sha256(_OPENING), codec.crc32(_OPENING, 0), len(_OPENING), ())
 
 
 def _state_of(
@@ -157,9 +183,11 @@ def _state_of(
         segment = segments[count]
         # Deflating and hashing one right after the other finds the text in the processor's cache.
         segment.deflated(codec)
+        leaves = segment.leaves()
         if count:
             state = _add(state, b",", codec)
-        state = states[path[: count + 1]] = _add(state, segment.text(), codec)
+        state = _add(state, segment.text(), codec)
+        state = states[path[: count + 1]] = state._replace(peaks=_grown(state.peaks, leaves))
         uses[path[count]] -= 1
         if not uses[path[count]]:
             segment.forget_text()
@@ -169,7 +197,34 @@ def _state_of(
 def _add(state: _State, data: bytes, codec: Codec) -> _State:
     sha256 = state.sha256.copy()
     sha256.update(data)
-    return _State(sha256, codec.crc32(data, state.crc), state.size + len(data))
+    return _State(sha256, codec.crc32(data, state.crc), state.size + len(data), state.peaks)
+
+
+def _grown(peaks: _Peaks | None, leaves: Sequence[bytes] | None) -> _Peaks | None:
+    """The tree with more leaves at its right: by full subtrees, each as large as fits beside the last one."""
+    if peaks is None or leaves is None:
+        return None
+    grown = list(peaks)
+    start = 0
+    while start < len(leaves):
+        size = 1 << ((len(leaves) - start).bit_length() - 1)
+        if grown:
+            size = min(size, grown[-1][0])
+        root = tree_root(leaves[start : start + size])
+        start += size
+        while grown and grown[-1][0] == size:
+            root = tree_root([grown.pop()[1], root])
+            size *= 2
+        grown.append((size, root))
+    return tuple(grown)
+
+
+def _root_of(peaks: _Peaks) -> bytes:
+    """RFC 9162 §2.1.1: what is at the left of the smallest subtrees goes beside them, one after the other."""
+    roots = [root for _, root in peaks]
+    while len(roots) > 1:
+        roots[-2:] = [tree_root(roots[-2:])]
+    return tree_root(roots)
 
 
 def _close(state: _State, segments: Sequence[Segment], codec: Codec) -> LogFile:
@@ -180,4 +235,7 @@ def _close(state: _State, segments: Sequence[Segment], codec: Codec) -> LogFile:
             parts.append(_COMMA_BLOCK)
         parts.append(segment.deflated(codec))
     parts += [_CLOSING_BLOCK, struct.pack("<II", end.crc & 0xFFFFFFFF, end.size & 0xFFFFFFFF)]
-    return LogFile(b"".join(parts), end.sha256.hexdigest(), end.size)
+    body, sha256 = b"".join(parts), end.sha256.hexdigest()
+    if end.peaks is None:
+        return LogFile(body, sha256, end.size, None, None)
+    return LogFile(body, sha256, end.size, sum(size for size, _ in end.peaks), _root_of(end.peaks).hex())

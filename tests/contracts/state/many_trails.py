@@ -119,7 +119,8 @@ class ManyTrails:
             [
                 asdict(built)
                 | {"place": head.place, "files": ids, "starting": head.head_key is None, "unanswered_puts": 0}
-                for head, built, ids, _ in rows
+                | {"ended": ended}
+                for head, built, ids, ended in rows
             ],
         )
         published = update(_digest).where(
@@ -131,7 +132,8 @@ class ManyTrails:
             [{"of_id": built.chain_id, "of_sequence": built.sequence} for _, built, _, _ in rows],
         )
         connection.execute(
-            heads.values(digest_published_at=now, digest_error=None), [{"of_id": head.id} for head, _, _, _ in rows]
+            heads.values(digest_published_at=now, digest_error=None, published_sequence=bindparam("of_sequence")),
+            [{"of_id": head.id, "of_sequence": built.sequence} for head, built, _, _ in rows],
         )
         connection.execute(
             MOVE_TO_END, [{"chain_id": built.chain_id, "sequence": built.sequence} for _, built, _, _ in rows]

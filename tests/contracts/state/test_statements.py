@@ -51,13 +51,15 @@ def test_step_5_takes_few_statements(store: StateStore, parked: int, most: int) 
     assert 0 < len(said) <= most, said
 
 
-def test_steps_8_to_10_take_few_statements(store: StateStore, first: Chain) -> None:
+def test_steps_8_to_11_take_few_statements(store: StateStore, first: Chain) -> None:
     delivered(store, [f"{number}" for number in range(500)])
     taken = ids(store, first)
     said = statements(store, lambda: store.chains.append(first, digest(first), taken, LATER, ended=False))
     assert 0 < len(said) <= 4, said
     assert 0 < len(statements(store, lambda: store.chains.begin_puts([(first.id, 1)]))) <= 2
-    assert 0 < len(statements(store, lambda: store.chains.mark_published(first.id, 1))) <= 5
+    assert 0 < len(statements(store, lambda: store.chains.mark_published(first.id, 1, None, b"head"))) <= 5
+    assert len(statements(store, lambda: store.chains.heads_to_put(200))) == 1
+    assert len(statements(store, lambda: store.chains.mark_heads_put([(first.id, 1)]))) == 1
 
 
 def test_a_round_over_many_parked_files_takes_few_statements(store: StateStore) -> None:

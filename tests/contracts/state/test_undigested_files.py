@@ -7,7 +7,18 @@ from sqlalchemy import insert, text
 from opentrail_backends.state import tables
 from opentrail_backends.state.chains import undigested_files
 from opentrail_backends.state.port import Chain, StateStore
-from tests.contracts.state.samples import ACCOUNT, BUCKET, LATER, REGION, START, Clock, delivered, intended_file, intent
+from tests.contracts.state.samples import (
+    ACCOUNT,
+    BUCKET,
+    LATER,
+    PARKED,
+    REGION,
+    START,
+    Clock,
+    delivered,
+    intended_file,
+    intent,
+)
 
 
 def keys(store: StateStore, of: Chain, before: int = LATER) -> list[str]:
@@ -22,6 +33,27 @@ def test_step_7_files_come_by_delivery_then_by_key(store: StateStore, clock: Clo
     (file, *_) = store.chains.undigested(first, LATER)
     assert (file.bucket, file.sha256, file.delivered_at) == (BUCKET, "ab" * 32, START * 1000)
     assert (file.oldest_event_time, file.newest_event_time) == (START - 100, START - 50)
+
+
+def test_the_count_and_root_of_a_files_records_go_from_the_intent_to_the_digest(
+    store: StateStore, other: StateStore, first: Chain
+) -> None:
+    """However it was delivered: at once, under another key, or after it was parked and sent elsewhere."""
+    files = [
+        intended_file(name, part=part, events=part + 1, records_root=f"{part}" * 64) for part, name in enumerate("abcd")
+    ]
+    window = intent(1, 0, 10, *files, intended_file("old", part=4))
+    lease = store.ledger.write_intent(store.ledger.own(REGION, 0, 0)[0], window)
+    assert other.ledger.own(REGION, 0, 0)[1] == [window], "the next owner's intent has it, too"
+    lease, _ = store.ledger.own(REGION, 0, 0)
+    store.ledger.rename_file(lease, 1, files[1].object_key, "AWSLogs/renamed.json.gz")
+    store.ledger.deliver(lease, window, {file.object_key: PARKED for file in files[2:]})
+    moved, stays = store.ledger.parked_files(10)
+    assert store.ledger.reaim_parked(moved, "another", "AWSLogs/moved.json.gz", None)
+    for file in (store.ledger.parked_files(1)[0], stays):
+        assert store.ledger.deliver_parked(file)
+    roots = sorted((file.events, file.records_root or "") for file in other.chains.undigested(first, LATER))
+    assert roots == [(1, "0" * 64), (2, "1" * 64), (3, ""), (3, "2" * 64), (4, "3" * 64)]
 
 
 def test_step_7_only_files_delivered_before_the_time(store: StateStore, clock: Clock, first: Chain) -> None:

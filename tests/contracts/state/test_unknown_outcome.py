@@ -84,7 +84,9 @@ WRITES: dict[str, Callable[[StateStore], Any]] = {
     "chains": lambda store: store.chains.ensure_chains([chain("chain-2", logging_session=2)]),
     "step 8": append,
     "ending": lambda store: store.chains.mark_ending("chain-1"),
-    "step 10": lambda store: store.chains.mark_published("published", 1),
+    "step 10": lambda store: store.chains.mark_published("published", 1, None, b"head"),
+    "step 10, later": lambda store: store.chains.keep_head("unsigned", 1, b"head"),
+    "step 11": lambda store: store.chains.mark_heads_put([("signed", 1)]),
     "key": lambda store: store.public_keys.add(public_key("a", 1, 2)),
     "revision": lambda store: store.configuration.apply([NewChange(Kind.TRAIL, "trail-1", {})]),
     "revision by a call": lambda store: store.configuration.apply([NewChange(Kind.TRAIL, "trail-1", {})], calls=[CALL]),
@@ -108,6 +110,11 @@ def prepare(store: StateStore) -> None:
     published = chain("published", incarnation="trail-9", place="place-9")
     store.chains.ensure_chains([chain(), published])
     store.chains.append(published, digest(published), [], START + 7200, ended=False)
+    for name, head in (("unsigned", None), ("signed", b"head")):
+        of_head = chain(name, incarnation=name, place=name)
+        store.chains.ensure_chains([of_head])
+        store.chains.append(of_head, digest(of_head), [], START + 7200, ended=False)
+        store.chains.mark_published(name, 1, None, head)
     store.configuration.add_token(b"\x01" * 32, "111122223333", "t")
     window = intent(1, 0, 10, intended_file("parked"))
     lease = store.ledger.write_intent(store.ledger.own(REGION, 2, 0)[0], window)

@@ -152,6 +152,30 @@ def test_a_digest_of_the_release_before_is_published_but_never_withdrawn(old_sto
     assert old_store.chains.unpublished(10) == []
 
 
+def test_chains_of_the_release_before_get_the_heads_of_what_they_have_published(open_store: Opener) -> None:
+    store = open_store()
+    with schema_of(store, "0005") as connection:
+        fill(connection)
+        for chain_id, sequences in (("running", (3, 4)), ("ended", (7,)), ("waiting", (1,))):
+            row = {name: getattr(chain(chain_id, incarnation=chain_id), name) for name in Chain.__slots__}
+            ended = chain_id == "ended"
+            add(connection, "chain", **{**row, "sequence": sequences[-1], "ended": ended})
+            for sequence in sequences:
+                published = None if chain_id == "waiting" else START
+                add(
+                    connection, "digest", chain_id=chain_id, sequence=sequence, bucket=BUCKET, object_key="k",
+                    start=START, end=START + HOUR, body=b"{}", sha256="h", signature="s", fingerprint="f",
+                    trail_arn="arn", published_at=published,
+                )  # fmt: skip
+    store.migrate()
+    found = [(built.chain_id, built.sequence, built.ended) for built in store.chains.unsigned(10)]
+    assert found == [("ended", 7, True), ("running", 4, False)]
+    assert store.chains.heads() == []
+    assert {file.records_root for file in store.chains.undigested(current(store), LATER)} == {None}
+    store.chains.keep_head("ended", 7, b"head")
+    assert [head.document for head in store.chains.heads()] == [b"head"]
+
+
 def test_a_worker_of_the_release_before_goes_on_while_the_others_are_upgraded(old_store: StateStore) -> None:
     old_store.migrate()
     with old_store._transactions.writing() as connection:  # type: ignore[attr-defined]

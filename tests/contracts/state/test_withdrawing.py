@@ -32,7 +32,7 @@ def build(store: StateStore, *names: str, ended: bool = False) -> BuiltDigest:
     if names:
         delivered(store, names)
     head = current(store)
-    built = digest(head)
+    built = digest(head, ended=ended)
     assert store.chains.append(head, built, ids(store, head, built.end), built.end + HOUR, ended=ended)
     return built
 

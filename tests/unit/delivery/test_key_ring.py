@@ -167,3 +167,25 @@ def test_another_processes_key_that_ends_before_the_digest_does_not_sign_it(ring
     assert (made.valid_from, made.valid_until) == (1002, 1102)
     assert keys.destroyed == ["1"]
     assert validities(listed)[:2] == [(900, 999), (1000, 1001)]
+
+
+def test_the_key_of_a_digest_is_found_by_its_fingerprint_however_many_there_are_since():
+    public_keys = PublicKeys()
+    ring = KeyRing(public_keys, Keys(), valid_seconds=VALID)
+    old, new = ring.key_for(REGION, 1_000), ring.key_for(REGION, 1_000 + 3 * VALID)
+    assert old.fingerprint != new.fingerprint
+    again = KeyRing(public_keys, Keys(), valid_seconds=VALID)  # another process
+    for known in (ring, again):
+        assert known.key_of(REGION, 1_000, old.fingerprint) == old
+        assert known.key_of(REGION, 1_000 + 3 * VALID, new.fingerprint) == new
+    assert len(public_keys.listed) == 2, "no key is made for it"
+
+
+@pytest.mark.parametrize(("region", "end"), [(OTHER_REGION, 1_000), (REGION, 5_000)])
+def test_a_digest_of_which_nobody_has_the_key_gets_no_other(region, end):
+    ring = KeyRing(PublicKeys(), Keys(), valid_seconds=VALID)
+    known = ring.key_for(REGION, 1_000)
+    ring.key_for(OTHER_REGION, 1_000)
+    ring.key_for(REGION, 1_000 + 3 * VALID)
+    with pytest.raises(KeyManagementError, match="no signing key"):
+        ring.key_of(region, end, known.fingerprint)

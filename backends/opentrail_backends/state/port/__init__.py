@@ -18,6 +18,7 @@ from opentrail_backends.state.port.chains import (
     Chains,
     DeliveredFile,
     DigestFailure,
+    KeptHead,
     Orphans,
     Target,
 )
@@ -73,6 +74,7 @@ __all__ = [
     "HistoryQuery",
     "IntendedFile",
     "Intent",
+    "KeptHead",
     "KnownTopic",
     "Lease",
     "Ledger",

@@ -1,4 +1,4 @@
-"""Digest chains: steps 7 to 10."""
+"""Digest chains: steps 7 to 11."""
 
 from __future__ import annotations
 
@@ -58,6 +58,9 @@ class DeliveredFile:
     oldest_event_time: int
     newest_event_time: int
     delivered_at: int
+    events: int
+    records_root: str | None
+    """Of the Merkle tree over its records, in hex; None: an older release intended it, or no proofs were asked for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +81,25 @@ class BuiltDigest:
     fingerprint: str
     trail_arn: str
     kms_key_id: str | None = None
+    ended: bool = False
+    """Whether it is the chain's last one; `append` sets it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptHead:
+    """The signed head of a chain: a statement that its newest published digest was put."""
+
+    chain_id: str
+    sequence: int
+    """Of the digest."""
+    document: bytes
+    """The signed statement (`opentrail.evidence.chain_head`)."""
+    bucket: str
+    object_key: str
+    """Where the digest lies."""
+    account_id: str
+    region: str
+    trail_arn: str
 
 
 class DigestFailure(NamedTuple):
@@ -110,7 +132,7 @@ class Orphans:
 
 
 class Chains(Protocol):
-    """Heads of the digest chains and the digests that wait to be put."""
+    """Heads of the digest chains, the digests that wait to be put, and the signed heads of those that were."""
 
     def now(self) -> int:
         """The store's clock, never below a time that it recorded or gave to this process."""
@@ -219,9 +241,38 @@ class Chains(Protocol):
         """
         ...
 
-    def mark_published(self, chain_id: str, sequence: int, signature: str | None = None) -> None:
+    def mark_published(
+        self, chain_id: str, sequence: int, signature: str | None = None, head: bytes | None = None
+    ) -> None:
         """Step 10. A crash before it: redo 9. Idempotent; the digest's bytes are forgotten.
 
-        With a `signature`: only the digest that has it, not one that was restamped meanwhile.
+        With a `signature`: only the digest that has it, not one that was restamped meanwhile. `head`: the signed
+        statement that this digest was put, kept with the chain in the same transaction; without it `unsigned` tells
+        of the digest. The number of the digest of which a head is kept never falls.
         """
+        ...
+
+    # --- signed heads -------------------------------------------------------------------------------
+
+    def unsigned(self, limit: int, after: str = "") -> Sequence[BuiltDigest]:
+        """Step 10: the newest published digests of chains that keep no head of it, by chain id, above `after`.
+
+        Their bytes are forgotten: empty.
+        """
+        ...
+
+    def keep_head(self, chain_id: str, sequence: int, head: bytes) -> None:
+        """Step 10, later: the signed head of a published digest. Nothing if one of it or of a newer one is kept."""
+        ...
+
+    def heads_to_put(self, limit: int, after: str = "") -> Sequence[KeptHead]:
+        """Step 11: signed heads that are not known to lie in the second place, by chain id, above `after`."""
+        ...
+
+    def mark_heads_put(self, heads: Collection[tuple[str, int]]) -> None:
+        """Step 11: these (chain id, sequence) lie in the second place. A crash before it: redo 11. Idempotent."""
+        ...
+
+    def heads(self) -> Sequence[KeptHead]:
+        """Every chain's signed head, of ended chains too, by trail ARN, account, region and chain id."""
         ...

@@ -45,6 +45,8 @@ class IntendedFile:
     """Whether a digest is to name it: log file validation was on, and no digest names it yet."""
     sns_topic_arn: str | None = None
     """The topic that is to be told once it is delivered."""
+    records_root: str | None = None
+    """Of the Merkle tree over its records, in hex; None if there is to be no proof of a record."""
 
 
 class Parking(NamedTuple):

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -144,3 +145,43 @@ def test_the_string_to_sign_has_four_lines_and_no_end_of_line():
 
 def test_a_starting_digest_signs_the_word_null():
     assert string_to_sign("t", "b", "k", "h", None) == b"t\nb/k\nh\nnull"
+
+
+PROVEN = replace(ENTRY, record_count=3, records_root="e" * 64)
+
+
+def test_the_count_and_root_of_a_log_files_records_come_after_cloudtrails_fields():
+    fields = json.loads(replace(DIGEST, log_files=(PROVEN, LATE)).to_bytes())
+    first, second = fields["logFiles"]
+    assert list(first.items())[6:] == [("recordCount", 3), ("recordsMerkleRoot", "e" * 64)]
+    assert len(second) == 6
+    assert list(fields) == [*dict(DOCUMENTED), "logFiles"], "nothing else of the digest changes"
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [ENTRY, PROVEN, replace(PROVEN, record_count=0), replace(PROVEN, records_root=None)],
+)
+def test_the_count_and_root_are_read_back(entry):
+    digest = replace(DIGEST, log_files=(entry,))
+    (read,) = parse_digest(digest.to_bytes()).log_files
+    assert read == entry
+    assert read.extra == {}
+
+
+def test_null_is_no_count_and_no_root():
+    fields = json.loads(DIGEST.to_bytes())
+    fields["logFiles"][0] |= {"recordCount": None, "recordsMerkleRoot": None}
+    assert parse_digest(json.dumps(fields).encode()) == DIGEST
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("recordCount", value) for value in (-1, 1.0, "3", True, [])]
+    + [("recordsMerkleRoot", value) for value in ("", "E" * 64, "e" * 63, "e" * 65, "e" * 64 + "\n", 3, [])],
+)
+def test_a_count_or_root_of_another_form_is_malformed(name, value):
+    fields = json.loads(DIGEST.to_bytes())
+    fields["logFiles"][0][name] = value
+    with pytest.raises(MalformedDigest):
+        parse_digest(json.dumps(fields).encode())
