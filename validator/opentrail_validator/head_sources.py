@@ -31,7 +31,9 @@ from opentrail_validator.readers.port import (
 )
 from opentrail_validator.trail_place import TrailPlace
 
-_STAMP: Final = re.compile(r"_([0-9]{4})([0-9]{2})([0-9]{2})T([0-9]{2})([0-9]{2})([0-9]{2})Z\.json")
+_APART: Final = re.compile(r"_[0-9a-f]{8}(?=\.json\Z)")
+"""In the name of a head: a part of its chain's id, where another chain's head has the name that its digest gives it."""
+_STAMP: Final = re.compile(r"_([0-9]{4})([0-9]{2})([0-9]{2})T([0-9]{2})([0-9]{2})([0-9]{2})Z\.json\Z")
 
 
 class HeadFile:
@@ -123,7 +125,7 @@ class _AsDigests:
 
     def list(self, bucket: str, prefix: str, start_after: str = "") -> Iterator[ListedObject]:  # noqa: ARG002 - as above
         for entry in self._objects.list(self._bucket, self._of_heads(prefix), start_after):
-            folder, _, name = entry.key.removeprefix(self._prefix).rpartition("/")
+            folder, _, name = _APART.sub("", entry.key).removeprefix(self._prefix).rpartition("/")
             digest = _with(DIGEST_FOLDER, f"{folder}/", instead_of=HEAD_FOLDER)
             yield ListedObject(f"{digest}{name.replace(f'_{HEAD_FOLDER}_', f'_{DIGEST_FOLDER}_', 1)}.gz")
 
@@ -201,7 +203,7 @@ def _placed(document: Any, data: bytes) -> _Placed | None:
 
 def _is_within(key: str, start: int, end: int) -> bool:
     """Whether a head's name has an end that is asked for; a name that has none may be anything."""
-    match = _STAMP.fullmatch(key[-len("_20260301T100731Z.json") :])
+    match = _STAMP.search(_APART.sub("", key))
     if match is None:
         return True
     try:

@@ -102,7 +102,8 @@ def parse_head(data: bytes) -> ChainHead:
     if not isinstance(document, dict):
         raise MalformedHead("not a JSON object")
     left = dict(document)
-    if left.pop("headVersion", None) != HEAD_VERSION:
+    version = left.pop("headVersion", None)
+    if type(version) is not int or version != HEAD_VERSION:
         raise MalformedHead(f"not a chain head of version {HEAD_VERSION}")
     texts: dict[str, Any] = {attribute: _text(left, name) for attribute, name in _TEXTS.items()}
     times: dict[str, Any] = {attribute: _time(left, name) for attribute, name in _TIMES.items()}

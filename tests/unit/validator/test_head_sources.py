@@ -115,6 +115,18 @@ def test_only_heads_of_the_time_are_read():
     assert given(source, start=BEGIN + 31 * HOUR, end=BEGIN + 99 * HOUR) == []
 
 
+def test_a_head_that_is_set_apart_by_its_chain_is_one_of_its_time_and_chain():
+    """Two chains' digests of one name, in two buckets: their heads lie in one."""
+    objects = laid(HEADS[:1])
+    (bucket, key), made = objects.popitem()
+    reader = InMemory({(bucket, key.replace("Z.json", "Z_0a1b2c3d.json")): made})
+    source = HeadBucket(reader, "heads")
+    assert given(source, start=BEGIN + 20 * HOUR, end=BEGIN + 22 * HOUR) == []
+    assert reader.read == []
+    assert given(source) == HEADS[:1]
+    assert source.places(PLACE) == [PLACE]
+
+
 def test_names_that_no_head_has_are_read_too():
     objects = laid(HEADS[:2])
     (place, other) = sorted(objects)

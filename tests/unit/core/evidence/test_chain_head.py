@@ -162,7 +162,14 @@ def test_a_field_that_is_missing_or_of_another_form_is_malformed_or_a_text(name,
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("headVersion", 2), ("headVersion", "1"), ("sequence", True), ("chainEnded", 0)],
+    [
+        ("headVersion", 2),
+        ("headVersion", "1"),
+        ("headVersion", True),
+        ("headVersion", 1.0),
+        ("sequence", True),
+        ("chainEnded", 0),
+    ],
 )
 def test_numbers_and_truths_are_not_taken_for_each_other(name, value):
     with pytest.raises(MalformedHead):
