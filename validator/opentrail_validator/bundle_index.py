@@ -68,6 +68,7 @@ class Index:
             connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _LONGEST)
             connection.executescript(_DISTRUST)
             _demand_own_schema(connection)
+            _demand_whole_pages(connection)
         except BaseException:
             connection.close()
             raise
@@ -116,6 +117,13 @@ def _demand_own_schema(connection: sqlite3.Connection) -> None:
     """A view under a table's name could make any query run for ever."""
     if _schema_of(connection) != _own_schema():
         raise sqlite3.DatabaseError("its tables are not those of a bundle's index")
+
+
+def _demand_whole_pages(connection: sqlite3.Connection) -> None:
+    """Pages that are reached in several ways could give a few rows in trillions of turns."""
+    ((answer,),) = connection.execute("PRAGMA quick_check(1)").fetchall()
+    if answer != "ok":
+        raise sqlite3.DatabaseError(f"it is damaged: {answer}")
 
 
 def _schema_of(connection: sqlite3.Connection) -> list[tuple[Any, ...]]:

@@ -89,3 +89,17 @@ def test_an_index_with_other_tables_is_refused_before_it_is_asked(tmp_path, stat
         index.executescript(statement)
     with pytest.raises(ReaderUnavailable, match="its tables are not those"):
         Bundle(tmp_path / "b")
+
+
+def test_an_index_whose_pages_are_not_whole_is_refused_before_it_is_asked(tmp_path):
+    """Pages that lead to each other could give rows without end."""
+    chain = Chain().hours(40)
+    collected(tmp_path / "b", question_of(chain), InMemory(chain.objects))
+    file = tmp_path / "b" / "index.db"
+    data = bytearray(file.read_bytes())
+    size = int.from_bytes(data[16:18])
+    branching = next(at for at in range(size, len(data), size) if data[at] in {2, 5})
+    data[branching + 8 : branching + 12] = data[branching + 12 + 2 : branching + 12 + 6]
+    file.write_bytes(data)
+    with pytest.raises(ReaderUnavailable, match=r"damaged|malformed"):
+        Bundle(tmp_path / "b")
