@@ -103,11 +103,13 @@ class BundleReader:
             query = "SELECT key, modified FROM entries WHERE list = ? AND key >= ? ORDER BY key LIMIT ?"
             while page := self._index.rows(query, number, first, _PAGE):
                 for key, modified in page:
+                    if key < first:  # A damaged index may give one page for ever.
+                        raise ValueError("its lists are not in order")
                     if not key.startswith(wanted):
                         return
                     if key > after:
                         yield ListedObject(name(key), modified)
-                first = page[-1][0] + b"\0"
+                    first = key + b"\0"
         if state == "failed":
             raise CouldNotRead(str(detail))
         if state != "finished" and not (last is not None and last > wanted and not last.startswith(wanted)):
