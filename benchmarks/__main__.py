@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import argparse
 
-from benchmarks import bad_buckets, build_path, event_history, hostile_account, intake, whole_path
+from benchmarks import (
+    bad_buckets,
+    build_path,
+    event_history,
+    hostile_account,
+    intake,
+    validate_logs,
+    validate_logs_memory,
+    whole_path,
+)
 
 
 def main() -> None:
@@ -24,6 +33,9 @@ def main() -> None:
     hostile_account.run()
     print("\n\nEvent history: 200,000 events into the index, and lookups, on SQLite and PostgreSQL\n")
     event_history.run()
+    print("\n\nValidator: beside `aws cloudtrail validate-logs`, on one bucket\n")
+    validate_logs.run()
+    validate_logs_memory.run()
 
 
 if __name__ == "__main__":

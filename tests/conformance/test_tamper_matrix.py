@@ -6,7 +6,10 @@ is done on MinIO, where the unmodified AWS CLI judges beside us, and in an encry
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -20,11 +23,12 @@ from tests.tampering.attacker.kinds import ALL, DISK_KINDS, HARMLESS, KINDS
 from tests.tampering.attacker.places import LocalPlace, S3Place
 from tests.tampering.attacker.scene import Scene
 from tests.tampering.attacker.stolen_keys import storage_key
-from tests.tampering.judging import found_by_aws, found_by_us, s3_environment
+from tests.tampering.judging import found_by_aws, found_by_us, s3_environment, state_of
 from tests.tampering.matrix import TABLE, asked_aws, committed_rows, done, row_of
 from tests.tampering.naming import Names
 from tests.tampering.real_evidence import DIGESTS, evidence_in, evidence_on
 
+ROOT = Path(__file__).parents[2]
 IN_S3 = [*KINDS, *HARMLESS]
 OnMinio = tuple[Scene, S3Place, ObjectReader, Names]
 OnDisk = tuple[Scene, LocalPlace, Callable[[], ObjectReader], Names]
@@ -40,7 +44,9 @@ def on_minio(tmp_path_factory: pytest.TempPathFactory, minio: S3Server) -> Itera
         for name, value in s3_environment(minio).items():
             patch.setenv(name, value)
         with evidence_on(minio, tmp_path_factory.mktemp("on-minio")) as (scene, place):
-            yield scene, place, S3Reader(minio.region), Names(scene)
+            reader = S3Reader(minio.region)
+            scene.state = state_of(scene, reader)
+            yield scene, place, reader, Names(scene)
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +54,7 @@ def on_disk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OnDisk]:
     folder = tmp_path_factory.mktemp("on-disk")
     with evidence_in(folder) as (scene, place):
         key = storage_key(folder / "keys")
+        scene.state = state_of(scene, LocalDirectory(place.root, key))
         yield scene, place, lambda: LocalDirectory(place.root, key), Names(scene)
 
 
@@ -58,6 +65,16 @@ def test_the_table_has_every_kind_and_no_other() -> None:
     assert committed_rows().keys() == {kind.name for kind in ALL}, f"write {TABLE} anew: python -m tests.tampering"
     assert len({kind.name for kind in ALL}) == len(ALL)
     assert len(KINDS) + len(DISK_KINDS) >= 40
+
+
+def test_what_tampers_knows_nothing_of_what_is_tampered_with() -> None:
+    program = "import sys, tests.tampering.attacker.kinds; print(*sys.modules)"
+    run = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    modules = run.stdout.split()
+    assert not [name for name in modules if name.startswith("opentrail")]
+    ours = {name for name in modules if name.startswith("tests.")} - {"tests.tampering"}
+    assert ours
+    assert not [name for name in ours if not name.startswith("tests.tampering.attacker")]
 
 
 # --- Untouched

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from threading import Condition, Lock
 from typing import Final, Generic, NamedTuple, TypeVar
 
@@ -21,6 +22,7 @@ _ROOM: Final = 64 << 20
 """Bytes of larger objects, and what is made of them, in memory at a time. What is larger has it for itself."""
 _INFLATED: Final = 12
 """How much is reckoned for each byte of a larger object: itself, and its content."""
+_MOST_LOOKERS: Final = 8
 _AHEAD: Final = 3
 """Places that are drawn for each thread: one that it reads, others that wait for it or for their turn."""
 _AHEAD_BYTES: Final = 8 << 20
@@ -48,13 +50,20 @@ class ReadingThreads:
     """Threads that all reading of one reader shares. Safe for use by several threads."""
 
     def __init__(self, count: int) -> None:
-        self._count = count
-        self._pool = ThreadPoolExecutor(count, thread_name_prefix="reader")
+        self.count = count
+        self.pool = ThreadPoolExecutor(count, thread_name_prefix="reader")
         self._room = _Room(_ROOM)
+        # glibc's malloc keeps what was freed for each thread: large objects are inflated by a few threads only.
+        self._lookers = ThreadPoolExecutor(min(_MOST_LOOKERS, os.cpu_count() or 1), thread_name_prefix="look")
 
     def read_all(self, begin: Begin, places: Iterable[Place], look: Callable[[Place, Outcome], T]) -> Iterator[T]:
         """`ObjectReader.read_all`. `places` is drawn from on the thread that asks for results."""
-        return _Reading(self._pool, self._count, self._room, begin, look).results(iter(places))
+        return _Reading(self, begin, look).results(iter(places))
+
+    def look_at_large(self, size: int, rest: Callable[[], StoredObject], look: Callable[[Outcome], T]) -> T:
+        """Reads the rest of an object of so many bytes and looks at it, when there is room for it."""
+        with self._room.taken(size * _INFLATED):
+            return self._lookers.submit(look, _outcome(rest)).result()
 
 
 class _Slot(Generic[T]):
@@ -72,17 +81,8 @@ class _Slot(Generic[T]):
 class _Reading(Generic[T]):
     """One call of `read_all`. Its threads take slots as long as there are some, and then go back to the pool."""
 
-    def __init__(
-        self,
-        pool: ThreadPoolExecutor,
-        threads: int,
-        room: _Room,
-        begin: Begin,
-        look: Callable[[Place, Outcome], T],
-    ) -> None:
-        self._pool = pool
+    def __init__(self, threads: ReadingThreads, begin: Begin, look: Callable[[Place, Outcome], T]) -> None:
         self._threads = threads
-        self._room = room
         self._begin = begin
         self._look = look
         self._slots: deque[_Slot[T]] = deque()  # in the order of the places
@@ -113,7 +113,7 @@ class _Reading(Generic[T]):
 
     def _draw(self, places: Iterator[Place]) -> bool:
         """Draws as many places as may be under way. False: there are no more."""
-        ahead = min(_AHEAD * self._threads, max(_LEAST_AHEAD, int(_AHEAD_BYTES / self._mean)))
+        ahead = min(_AHEAD * self._threads.count, max(_LEAST_AHEAD, int(_AHEAD_BYTES / self._mean)))
         while len(self._slots) < ahead:
             place = next(places, None)
             if place is None:
@@ -122,9 +122,9 @@ class _Reading(Generic[T]):
             self._slots.append(slot)
             with self._lock:
                 self._untaken.append(slot)
-                if self._working < min(self._threads, ahead):
+                if self._working < min(self._threads.count, ahead):
                     self._working += 1
-                    self._pool.submit(self._work)
+                    self._threads.pool.submit(self._work)
         return True
 
     def _wait(self) -> None:
@@ -157,8 +157,9 @@ class _Reading(Generic[T]):
         try:
             size, rest = _begun(self._begin, place)
             self._mean += (size - self._mean) / _MEAN_OF  # several threads at once make it less exact, no more
-            with self._room.taken(size * _INFLATED) if size > _SMALL else nullcontext():
+            if size <= _SMALL:
                 return self._look(place, _outcome(rest))
+            return self._threads.look_at_large(size, rest, lambda outcome: self._look(place, outcome))
         except (ObjectMissing, ObjectDamaged, CouldNotRead) as error:
             return self._look(place, error)
 
