@@ -1,6 +1,7 @@
 """Bodies that are, or are not, exactly one gzip member; with ISA-L and with zlib alone."""
 
 import gzip
+import hashlib
 import sys
 import tracemalloc
 import zlib
@@ -10,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from opentrail_validator import Kind, gzip_member
-from opentrail_validator.gzip_member import Member, inflate, inflate_at_once
+from opentrail_validator.gzip_member import Member, hash_at_once, inflate, inflate_at_once
 
 CONTENT = b'{"Records":[{"eventName":"Get"}]}'
 BODY = gzip.compress(CONTENT, mtime=0)
@@ -23,8 +24,8 @@ def inflater(request, monkeypatch):
         monkeypatch.setitem(sys.modules, "isal", None)
     else:
         pytest.importorskip("isal", reason="the extra `fast` is not installed")
-    monkeypatch.setattr(gzip_member, "_one_member", gzip_member._inflater())
-    assert request.param in gzip_member._one_member.__qualname__
+    monkeypatch.setattr(gzip_member, "_igzip", gzip_member._isal())
+    assert (gzip_member._igzip is not None) == (request.param == "isal")
 
 
 def with_name(body):
@@ -134,7 +135,26 @@ def test_changed_members_are_judged_as_by_zlib(content, level, data):
         body[data.draw(st.integers(0, len(body) - 1))] ^= data.draw(st.integers(1, 255))
     body = bytes(body[: data.draw(st.integers(0, len(body)))]) if data.draw(st.booleans()) else bytes(body)
     outcome = inflate(body, LIMIT)
-    assert (outcome.data if outcome.kind is Kind.VALID else None) == oracle(body)
+    expected = oracle(body)
+    assert (outcome.data if outcome.kind is Kind.VALID else None) == expected
+    hashed = hash_at_once(body, LIMIT)
+    if hashed is not None:
+        assert expected is not None
+        assert hashed == (hashlib.sha256(expected).hexdigest(), len(expected))
+
+
+MANY_PIECES = bytes(range(256)) * 4000
+
+
+@pytest.mark.parametrize("size", [0, 1, (1 << 18) - 1, 1 << 18, (1 << 18) + 1, 1_000_000])
+def test_a_member_of_many_pieces_is_hashed_as_a_whole(size):
+    pytest.importorskip("isal", reason="the extra `fast` is not installed")
+    content = MANY_PIECES[:size]
+    body = gzip.compress(content, mtime=0)
+    assert hash_at_once(body, LIMIT) == (hashlib.sha256(content).hexdigest(), size)
+    for spoiled in (body + b"\0", body + body, body + body[-8:], body[:-1], body[:-9] + body[-8:]):
+        assert hash_at_once(spoiled, LIMIT) is None
+    assert hash_at_once(body, size - 1) is None
 
 
 @pytest.mark.usefixtures("inflater")
