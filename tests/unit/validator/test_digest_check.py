@@ -48,13 +48,13 @@ FIELDS = {
 }
 
 
-@pytest.mark.parametrize("defect", set(FIELDS) - {"no end"})
+@pytest.mark.parametrize("defect", [name for name in FIELDS if name != "no end"])
 def test_a_field_of_the_wrong_form_is_malformed_even_if_it_is_signed(defect):
     place, stored = made(**FIELDS[defect])
     assert check(stored, place).kind is Kind.MALFORMED
 
 
-@pytest.mark.parametrize("defect", set(FIELDS) - {"no end"})
+@pytest.mark.parametrize("defect", [name for name in FIELDS if name != "no end"])
 def test_where_the_signature_does_not_fit_either_that_is_told_first_as_by_the_aws_cli(defect):
     place, stored = made()
     assert check(changed(stored, FIELDS[defect]), place).kind is Kind.BAD_SIGNATURE
