@@ -40,7 +40,8 @@ CORE_LIBRARIES = {
 
 VENDOR_SDKS = {
     "kafka": ("opentrail_backends.event_bus.kafka",),
-    "obstore": ("opentrail_backends.object_store.s3", "opentrail_validator.readers.s3"),
+    "obstore": ("opentrail_backends.object_store.s3",),
+    "pycurl": ("opentrail_validator.readers.s3",),
     "boto3": (
         "opentrail_backends.aws_clients",  # for the adapters of AWS's services
         "opentrail_backends.object_store.s3",

@@ -6,7 +6,6 @@ import gzip
 import socket
 import time
 from collections.abc import Callable, Iterator
-from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -65,7 +64,7 @@ def test_stored_bytes_are_not_inflated_whatever_their_headers_say(scripted: Any)
         (answer(500, "InternalError"), "answered 500 InternalError"),
         (answer(503, "SlowDown"), "answered 503 SlowDown"),
         (answer(503), "answered 503"),
-        (answer(200), ""),  # without a date: obstore wants none, so it is an empty object
+        (answer(200), ""),  # an empty object, without a date
         (stored(b"body", 5), "no whole answer"),
         (stored(b"", 1 << 20), "no whole answer"),
         (b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nbody", "Content-Length"),
@@ -92,7 +91,7 @@ def test_only_the_code_for_it_says_that_an_object_is_missing(scripted: Any) -> N
 
 
 @pytest.mark.parametrize("key", ["a//b", "/a", "a/", "./a", "a/../b", "a\tb"])
-def test_keys_that_obstore_would_write_in_another_way_are_asked_for_as_they_are(scripted: Any, key: str) -> None:
+def test_keys_that_a_url_could_change_are_asked_for_as_they_are(scripted: Any, key: str) -> None:
     reader, server = scripted(stored(b"body", x_amz_meta_signature="0a"))
     assert outcome(reader, key) == StoredObject(b"body", {"signature": "0a"})
     assert server.requests[-1].line == f"GET /trail-logs/{key} HTTP/1.1".replace("\t", "%09")
@@ -113,22 +112,15 @@ def test_what_passes_is_tried_again(scripted: Any, failures: list[Answer]) -> No
     assert len(server.requests) == 1 + len(failures) + 1
 
 
-def test_a_body_that_was_cut_off_is_read_on_from_there(scripted: Any) -> None:
-    rest = stored(b"dy", Content_Range="bytes 2-3/4").replace(b"200 OK", b"206 Partial Content")
-    reader, server = scripted(stored(b"bo", 4), rest, attempts=None)
+def test_a_body_that_was_cut_off_is_read_anew_as_a_whole(scripted: Any) -> None:
+    reader, server = scripted(stored(b"bo", 4), stored(b"body"), attempts=None)
     assert outcome(reader) == StoredObject(b"body", {})
-    assert server.requests[-1].headers["range"] == "bytes=2-3"
+    assert "range" not in server.requests[-1].headers
 
 
-def test_the_rest_of_another_object_is_not_put_to_the_beginning_of_this_one(scripted: Any) -> None:
-    rest = stored(b"dy", Content_Range="bytes 2-3/4").replace(b"200 OK", b"206 Partial Content")
-    reader, _ = scripted(stored(b"bo", 4), rest.replace(b'ETag: "e"', b'ETag: "f"'), attempts=None)
-    assert isinstance(outcome(reader), CouldNotRead)
-
-
-def test_a_body_that_begins_anew_is_not_taken_for_its_rest(scripted: Any) -> None:
-    reader, _ = scripted(stored(b"bo", 4), stored(b"body"), attempts=None)
-    assert isinstance(outcome(reader), CouldNotRead)
+def test_a_part_that_nobody_asked_for_is_not_taken_for_the_object(scripted: Any) -> None:
+    part = stored(b"dy", Content_Range="bytes 2-3/4").replace(b"200 OK", b"206 Partial Content")
+    assert isinstance(outcome(scripted(part)[0]), CouldNotRead)
 
 
 def test_what_does_not_pass_is_not_tried_again(scripted: Any) -> None:
@@ -138,11 +130,11 @@ def test_what_does_not_pass_is_not_tried_again(scripted: Any) -> None:
 
 
 def test_a_server_that_says_nothing_is_given_up(scripted: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(s3_buckets, "_PATIENCE", timedelta(seconds=1))
+    monkeypatch.setattr(s3_buckets, "PATIENCE", 1)
     began = time.monotonic()
     found = outcome(scripted("silent")[0])
     assert isinstance(found, CouldNotRead)
-    assert "Timeout" in str(found)
+    assert "too slow" in str(found)
     assert time.monotonic() - began < 8
 
 
@@ -150,7 +142,7 @@ def test_a_port_that_nobody_listens_on_could_not_be_reached(reading: Reading) ->
     with socket.create_server(("127.0.0.1", 0)) as listener:
         endpoint = f"http://127.0.0.1:{listener.getsockname()[1]}"
     reader = reading(endpoint, attempts=1)
-    assert "Connection refused" in str(outcome(reader))
+    assert "Could not connect to server" in str(outcome(reader))
     with pytest.raises(CouldNotRead):
         list(reader.list("trail-logs", ""))
 

@@ -8,7 +8,8 @@ from contextlib import suppress
 
 import pytest
 
-from opentrail_validator.readers.port import CouldNotRead, ObjectDamaged, ObjectMissing, Place, StoredObject
+from opentrail_validator.readers import s3_transfers
+from opentrail_validator.readers.port import CouldNotRead, ObjectDamaged, ObjectMissing, Outcome, Place, StoredObject
 from tests.contracts.s3_reading import Reading, outcome, reading
 from tests.evidence_maker.layouts import lay_in_s3
 from tests.evidence_maker.maker import MadeObject
@@ -70,6 +71,13 @@ class CuttingRelay(Relay):
         self.start(self._move, client, server, 1 << 40)
         self.start(self._move, server, client, self._most)
 
+    def cut_all(self) -> None:
+        """Ends all connections that there are."""
+        with self._lock:
+            for open_socket in self._sockets - {self._listener}:
+                with suppress(OSError):
+                    open_socket.shutdown(socket.SHUT_RDWR)
+
     @staticmethod
     def _move(source: socket.socket, target: socket.socket, left: int) -> None:
         with suppress(OSError):
@@ -118,3 +126,26 @@ def test_objects_encrypted_by_the_servers_key_management_are_read(minio: S3Serve
         Bucket=name, Key="k", Body=b"body", ServerSideEncryption="aws:kms", SSEKMSKeyId=minio.kms_key_id
     )
     assert outcome(reading(minio.endpoint, **keys_of(minio)), "k", name) == StoredObject(b"body", {})
+
+
+def test_a_caller_who_was_away_for_long_is_given_everything(
+    minio: S3Server, reading: Reading, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server ends connections on which nobody receives: that is no fault of its, and no try that has failed."""
+    monkeypatch.setattr(s3_transfers, "_STALE", 0.5)
+    bucket, body = minio.new_bucket(), bytes(4 << 20)
+    lay_in_s3({(bucket, key): MadeObject(body, {}) for key in KEYS[:20]}, minio.client)
+    sizes = []
+    with CuttingRelay(int(minio.endpoint.rpartition(":")[2]), 1 << 40) as relay:
+        reader = reading(f"http://{relay.address}", attempts=1, **keys_of(minio))
+        for size in reader.read_all([Place(bucket, key) for key in KEYS[:20]], lambda _, outcome: len(_body(outcome))):
+            sizes.append(size)
+            if len(sizes) in {1, 8}:
+                relay.cut_all()
+                time.sleep(0.7)
+    assert sizes == [len(body)] * 20
+
+
+def _body(outcome: Outcome) -> bytes:
+    assert isinstance(outcome, StoredObject), outcome
+    return outcome.body

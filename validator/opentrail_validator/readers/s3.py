@@ -1,7 +1,7 @@
 """Evidence in S3. Endpoints, credentials and profiles are found as the AWS CLI finds them (`AWS_ENDPOINT_URL_S3`, …).
 
-Objects are read by obstore, many at a time. Lists go through the AWS SDK, as do the few objects whose keys obstore
-would write in another way (`a//b`, `a/`): evidence must be read by exactly the key that it has.
+Objects are read by libcurl, many at a time (adr/0018). Lists go through the AWS SDK, as do the few objects with keys
+that a URL has to escape or could change (`a b`, `a/../b`): evidence must be read by exactly the key that it has.
 """
 
 from __future__ import annotations
@@ -9,35 +9,37 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
+from functools import partial
 from typing import Any, Final, TypeVar
 
 from opentrail_validator.readers.port import (
     CouldNotRead,
     ListedObject,
+    ObjectDamaged,
     ObjectMissing,
     Outcome,
     Place,
     ReaderUnavailable,
     StoredObject,
 )
-from opentrail_validator.readers.threads import Begun, ReadingThreads, read_one
+from opentrail_validator.readers.threads import MAX_BYTES
 
 try:
-    import obstore
     from botocore.exceptions import BotoCoreError, ClientError
-    from obstore.exceptions import BaseError
 
     from opentrail_validator.readers.s3_answers import meaning_of
-    from opentrail_validator.readers.s3_buckets import Bucket, Buckets
+    from opentrail_validator.readers.s3_buckets import PATIENCE, Bucket, Buckets
+    from opentrail_validator.readers.s3_transfer import Request
+    from opentrail_validator.readers.s3_transfers import Transfers
 except ImportError:
-    raise ReaderUnavailable("Reading from S3 needs obstore and boto3: pip install 'opentrail[s3]'") from None
+    raise ReaderUnavailable("Reading from S3 needs pycurl and boto3: pip install 'opentrail[s3]'") from None
 
 T = TypeVar("T")
 
-_ERRORS: Final = (BaseError, BotoCoreError, ClientError, OSError, ValueError)
-"""What obstore and the SDK raise."""
-_PLAIN_KEY: Final = re.compile(r"(?!\.{1,2}(?:/|\Z))[^/\x00-\x1f\x7f]+(?:/(?!\.{1,2}(?:/|\Z))[^/\x00-\x1f\x7f]+)*")
-"""A key that obstore sends as it is."""
+_ERRORS: Final = (BotoCoreError, ClientError, OSError, ValueError)
+"""What the SDK raises."""
+_PLAIN_KEY: Final = re.compile(r"(?!\.{1,2}(?:/|\Z))[A-Za-z0-9._-]+(?:/(?!\.{1,2}(?:/|\Z))[A-Za-z0-9._-]+)*")
+"""A key that stands in a URL as it is, and that nobody writes in another way: those of CloudTrail all do."""
 
 
 class S3Reader:
@@ -46,15 +48,18 @@ class S3Reader:
     def __init__(self, region: str, *, concurrency: int = 128, endpoint_url: str | None = None) -> None:
         """`region`: for buckets that do not tell theirs. `endpoint_url`: another server than the one found so."""
         self._buckets = Buckets(region, endpoint_url)
-        self._threads = ReadingThreads(concurrency)
+        self._transfers = Transfers(concurrency, PATIENCE)
 
     def get(self, bucket: str, key: str) -> StoredObject:
         """Reads an object. Raises ObjectMissing, ObjectDamaged (it is absurdly large), CouldNotRead."""
-        return read_one(self._begin, Place(bucket, key))
+        (outcome,) = self.read_all([Place(bucket, key)], lambda _, outcome: outcome)
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
 
     def read_all(self, places: Iterable[Place], look: Callable[[Place, Outcome], T]) -> Iterator[T]:
         """Reads many objects, many at a time; results come in the order of `places`. `look`: see the port."""
-        return self._threads.read_all(self._begin, places, look)
+        return self._transfers.read_all(self._begin, iter(places), look, self._buckets.attempts)
 
     def list(self, bucket: str, prefix: str, start_after: str = "") -> Iterator[ListedObject]:
         """Objects whose keys start with `prefix` and sort after `start_after`, in UTF-8 order. Raises CouldNotRead."""
@@ -78,48 +83,29 @@ class S3Reader:
         except _ERRORS as error:
             raise CouldNotRead(str(meaning_of(error, opened.host, opened.region))) from None
 
-    def _begin(self, place: Place) -> Begun:
-        """Sends the request, and receives the answer's headers."""
+    def _begin(self, place: Place) -> Request | Callable[[], Outcome]:
+        """The request, or for a key that is not plain how the SDK reads it."""
         bucket = self._buckets.open(place.bucket)
         key = place.key
+        if _PLAIN_KEY.fullmatch(key):
+            return self._buckets.request(bucket, key)
         if not key or not _is_text(key):
             raise ObjectMissing(f"no object can have the key {key!r}")
-        try:
-            if _PLAIN_KEY.fullmatch(key):
-                return _begin_by_obstore(bucket, key)
-            return _begin_by_sdk(bucket, key)
-        except _ERRORS as error:
-            raise meaning_of(error, bucket.host, bucket.region) from None
+        return partial(_read_by_sdk, bucket, key)
 
 
-def _begin_by_obstore(bucket: Bucket, key: str) -> Begun:
-    answer = obstore.get(bucket.store, key)
-
-    def rest() -> StoredObject:
-        try:
-            body = answer.bytes().to_bytes()
-        except _ERRORS as error:
-            raise meaning_of(error, bucket.host, bucket.region) from None
-        # Standard headers are named in capitals, users' own metadata in lower case.
-        metadata = {name: value for name, value in answer.attributes.items() if name == name.lower()}
-        return StoredObject(body, metadata)
-
-    return Begun(answer.range[1], rest)
-
-
-def _begin_by_sdk(bucket: Bucket, key: str) -> Begun:
-    answer = bucket.client.get_object(Bucket=bucket.name, Key=key)
-
-    def rest() -> StoredObject:
+def _read_by_sdk(bucket: Bucket, key: str) -> Outcome:
+    try:
+        answer = bucket.client.get_object(Bucket=bucket.name, Key=key)
         body = answer["Body"]  # not by `with`: that would give the stream within, and its own errors
         try:
+            if answer["ContentLength"] > MAX_BYTES:
+                return ObjectDamaged(f"it has {answer['ContentLength']:,} bytes, more than any file of evidence")
             return StoredObject(body.read(), {name.lower(): text for name, text in answer["Metadata"].items()})
-        except _ERRORS as error:
-            raise meaning_of(error, bucket.host, bucket.region) from None
         finally:
             body.close()
-
-    return Begun(answer["ContentLength"], rest)
+    except _ERRORS as error:
+        return meaning_of(error, bucket.host, bucket.region)
 
 
 def _is_text(key: str) -> bool:

@@ -1,8 +1,4 @@
-"""What the errors of obstore and of the AWS SDK mean for a reader.
-
-obstore's errors carry status and body only in their text. The debug part of that text is taken apart here: strings in
-it are escaped, and what is looked for stands behind the status, so no key can look like an answer.
-"""
+"""What S3's answers, and the errors of the AWS SDK, mean for a reader."""
 
 from __future__ import annotations
 
@@ -14,35 +10,31 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from opentrail_validator.readers.port import CouldNotRead, ObjectMissing
 
-_STATUS: Final = re.compile(r"^\s+status: (\d{3}),$", re.MULTILINE)
-_CODE: Final = re.compile(r"<Code>([A-Za-z0-9._:-]{1,80})</Code>")
-_MESSAGE: Final = re.compile(r"<Message>([^<]{1,300})</Message>")
-_CAUSES: Final = re.compile(
-    r'^\s+kind: (Connect|Timeout|Interrupted),$|^\s+(?:message|error): "?([^"{}\n]*?)"?,$|(InvalidCertificate\(\s*\w+)',
-    re.MULTILINE,
-)
+_CODE: Final = re.compile(rb"<Code>([A-Za-z0-9._:-]{1,80})</Code>")
+_MESSAGE: Final = re.compile(rb"<Message>([^<]{1,300})</Message>")
+_LOOKED_AT: Final = 64 * 1024
+"""Bytes of an answer; what is longer is no error of S3's."""
 _WRONG_REGION: Final = frozenset(
     {"PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException"}
 )
 
 
 def meaning_of(error: Exception, host: str, region: str) -> ObjectMissing | CouldNotRead:
-    """What obstore or the SDK raised when an object or list was asked for."""
+    """What the SDK raised when an object or list was asked for."""
     if isinstance(error, ClientError):
         told = error.response["Error"]
         return _answer(str(told.get("Code", "")), str(told.get("Message", "")), str(error), region)
     if isinstance(error, BotoCoreError):
         return CouldNotRead(str(error))
-    first, _, debug = str(error).partition("\nDebug source:\n")
-    if "inner: BareRedirect" in debug:
-        return _answer("PermanentRedirect", "", "", region)
-    status = _STATUS.search(debug)
-    if status is None:
-        causes = "; ".join(dict.fromkeys("".join(found) for found in _CAUSES.findall(debug)))
-        return CouldNotRead(f"no whole answer from {host}: {causes or first}")
-    code, message = _CODE.search(debug, status.end()), _MESSAGE.search(debug, status.end())
-    told_code, told_message = code[1] if code else "", unescape(message[1]) if message else ""
-    text = f"{host} answered {status[1]} {told_code}".rstrip() + (f": {told_message}" if told_message else "")
+    return CouldNotRead(f"no whole answer from {host}: {error}")
+
+
+def meaning_of_answer(status: int, body: bytes, host: str, region: str) -> ObjectMissing | CouldNotRead:
+    """What an answer to GetObject means that is none with an object."""
+    code, message = _CODE.search(body, 0, _LOOKED_AT), _MESSAGE.search(body, 0, _LOOKED_AT)
+    told_code = code[1].decode() if code else ""
+    told_message = unescape(message[1].decode("utf-8", "replace")) if message else ""
+    text = f"{host} answered {status} {told_code}".rstrip() + (f": {told_message}" if told_message else "")
     return _answer(told_code, told_message, text, region)
 
 

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import re
 import time
-from datetime import timedelta
-from pathlib import Path
 from threading import Lock
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
 import botocore.session
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
-from obstore.auth.boto3 import Boto3CredentialProvider
-from obstore.store import S3Store
+from botocore.httpsession import DEFAULT_CA_BUNDLE
 
 from opentrail_validator.readers.port import CouldNotRead
+from opentrail_validator.readers.s3_transfer import Request
 
 _US_EAST_1: Final = "us-east-1"
 _OTHER_NAMES: Final = {None: _US_EAST_1, "": _US_EAST_1, "EU": "eu-west-1"}
@@ -23,23 +21,20 @@ _OTHER_NAMES: Final = {None: _US_EAST_1, "": _US_EAST_1, "EU": "eu-west-1"}
 _BUCKET_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9]")
 _ATTEMPTS: Final = 4
 """How often a request is made at most, where `AWS_MAX_ATTEMPTS` says nothing else."""
-_PATIENCE: Final = timedelta(seconds=10)
-"""How long a server may say nothing; also how long a request is made again."""
-_LONGEST: Final = timedelta(minutes=10)
-"""How long an answer may take that goes on and on."""
-_CREDENTIALS_LIVE: Final = timedelta(minutes=5)
+PATIENCE: Final = 10
+"""Seconds for which a server may say nothing; also for which a request is made again."""
 _ASKED_AGAIN_AFTER: Final = 30.0
 """Seconds for which the asked region serves for a bucket whose location could not be asked for."""
 _SERVER_FAILED: Final = 500
 
 
 class Bucket(NamedTuple):
-    """How to reach a bucket: many objects by obstore, lists and odd keys by the SDK."""
+    """How to reach a bucket: many objects by libcurl, lists and odd keys by the SDK."""
 
     name: str
     region: str
     host: str
-    store: S3Store
+    url: str
     client: Any
 
 
@@ -56,7 +51,9 @@ class Buckets:
         self._session.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=str)
         self._clients: dict[str, Any] = {}
         self._open: dict[str, tuple[Bucket, float]] = {}
-        self._credentials: Boto3CredentialProvider | None = None
+        self.attempts = max(1, int(self._session.get_config_variable("max_attempts") or _ATTEMPTS))
+        """How often a request is made at most."""
+        self._certificates: str = self._session.get_config_variable("ca_bundle") or DEFAULT_CA_BUNDLE
 
     def open(self, name: str) -> Bucket:
         """The bucket; nothing says that it is there. Raises CouldNotRead."""
@@ -68,6 +65,26 @@ class Buckets:
                     opened = self._open[name] = self._opened(name)
         return opened[0]
 
+    def request(self, bucket: Bucket, key: str) -> Request:
+        """What to send for an object whose key is written as it is. Raises CouldNotRead."""
+        try:
+            credentials = self._session.get_credentials()
+            frozen = credentials.get_frozen_credentials() if credentials else None
+        except (BotoCoreError, OSError, ValueError) as error:
+            raise CouldNotRead(str(error)) from None
+        if frozen is None or not frozen.access_key or not frozen.secret_key:
+            raise CouldNotRead(str(NoCredentialsError()))
+        return Request(
+            bucket.url + key,
+            bucket.host,
+            bucket.region,
+            frozen.access_key,
+            frozen.secret_key,
+            frozen.token,
+            self._certificates,
+            PATIENCE,
+        )
+
     def _opened(self, name: str) -> tuple[Bucket, float]:
         """The bucket, and until when its region is believed (monotonic)."""
         if not _BUCKET_NAME.fullmatch(name):
@@ -75,8 +92,8 @@ class Buckets:
         try:
             region, until = self._ask_region(name)
             client = self._client(region)
-            host = urlsplit(client.meta.endpoint_url).netloc
-            return Bucket(name, region, host, self._store(name, region, client.meta.endpoint_url), client), until
+            endpoint = client.meta.endpoint_url.rstrip("/")
+            return Bucket(name, region, urlsplit(endpoint).netloc, f"{endpoint}/{name}/", client), until
         except (BotoCoreError, OSError, ValueError) as error:
             raise CouldNotRead(str(error)) from None
 
@@ -96,43 +113,11 @@ class Buckets:
     def _client(self, region: str) -> Any:
         if region not in self._clients:
             config = botocore.config.Config(
-                connect_timeout=_PATIENCE.seconds,
-                read_timeout=_PATIENCE.seconds,
-                retries={"mode": "standard", "total_max_attempts": self._attempts()},
+                connect_timeout=PATIENCE,
+                read_timeout=PATIENCE,
+                retries={"mode": "standard", "total_max_attempts": self.attempts},
             )
             self._clients[region] = self._session.create_client(
                 "s3", region_name=region, endpoint_url=self._endpoint_url, config=config
             )
         return self._clients[region]
-
-    def _attempts(self) -> int:
-        return max(1, int(self._session.get_config_variable("max_attempts") or _ATTEMPTS))
-
-    def _store(self, name: str, region: str, endpoint: str) -> S3Store:
-        if self._credentials is None:
-            self._credentials = Boto3CredentialProvider(self._session, ttl=_CREDENTIALS_LIVE)
-        client: dict[str, Any] = {
-            "allow_http": endpoint.startswith("http:"),
-            "connect_timeout": _PATIENCE,
-            "read_timeout": _PATIENCE,
-            "timeout": _LONGEST,
-        }
-        certificates = self._session.get_config_variable("ca_bundle")
-        if certificates:
-            client["root_certificate"] = Path(certificates).read_bytes()
-        return S3Store(
-            name,
-            config={
-                "region": region,
-                "endpoint": endpoint,
-                "aws_endpoint_url_s3": endpoint,
-                "virtual_hosted_style_request": False,
-            },
-            client_options=client,  # type: ignore[arg-type]  # a TypedDict, filled step by step
-            retry_config={
-                "max_retries": self._attempts() - 1,
-                "retry_timeout": _PATIENCE,
-                "backoff": {"init_backoff": timedelta(seconds=0.2), "max_backoff": timedelta(seconds=2), "base": 2},
-            },
-            credential_provider=self._credentials,
-        )

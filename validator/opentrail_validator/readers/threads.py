@@ -25,10 +25,10 @@ _INFLATED: Final = 12
 _MOST_LOOKERS: Final = 8
 _AHEAD: Final = 3
 """Places that are drawn for each thread: one that it reads, others that wait for it or for their turn."""
-_AHEAD_BYTES: Final = 8 << 20
+AHEAD_BYTES: Final = 8 << 20
 """Bytes that the objects drawn have together, as far as the mean of those before them tells: some ten times as much is
 kept of digests that wait for their turn."""
-_LEAST_AHEAD: Final = 16
+LEAST_AHEAD: Final = 16
 _FIRST_MEAN: Final = 128 * 1024.0
 _MEAN_OF: Final = 16
 _BURST: Final = 8
@@ -113,7 +113,7 @@ class _Reading(Generic[T]):
 
     def _draw(self, places: Iterator[Place]) -> bool:
         """Draws as many places as may be under way. False: there are no more."""
-        ahead = min(_AHEAD * self._threads.count, max(_LEAST_AHEAD, int(_AHEAD_BYTES / self._mean)))
+        ahead = min(_AHEAD * self._threads.count, max(LEAST_AHEAD, int(AHEAD_BYTES / self._mean)))
         while len(self._slots) < ahead:
             place = next(places, None)
             if place is None:
