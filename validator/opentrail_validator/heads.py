@@ -105,8 +105,7 @@ def signature_defect(
         verify(key.der, signature, message)
     except (BadSignature, MalformedKeyError) as error:
         return str(error)
-    is_early = key.valid_from is not None and digest_end < key.valid_from
-    if is_early or (key.valid_until is not None and key.valid_until < digest_end):
+    if not key.may_sign(digest_end):
         return "signed with a key that was not valid at the digest's end"
     return None
 

@@ -185,9 +185,7 @@ def _signature_faults(data: bytes, digest: Digest, signature: str, key: PublicKe
     except BadSignature as error:
         yield Fault(Outcome.BAD_SIGNATURE, str(error))
         return
-    if (key.valid_from is not None and digest.end < key.valid_from) or (
-        key.valid_until is not None and digest.end > key.valid_until
-    ):
+    if not key.may_sign(digest.end):
         yield Fault(Outcome.KEY_OUTSIDE_VALIDITY, f"the digest ends {end}")
 
 

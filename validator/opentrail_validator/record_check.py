@@ -5,14 +5,13 @@ The file's hash has been checked before: what is found here is a fault of whoeve
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 import msgspec
 
 from opentrail.evidence.digest import LogFileEntry
-from opentrail.evidence.records_tree import tree_root
+from opentrail.evidence.records_tree import leaf_hash, tree_root
 from opentrail.evidence.times import MalformedTime, format_time, parse_time
 from opentrail_validator.findings import Kind
 
@@ -84,8 +83,7 @@ def _differs_from_the_tree(content: bytes, entry: LogFileEntry, count: int) -> s
         return ""
     file = _RAW_FILE.decode(content)
     records = file.records if isinstance(file, _RawFile) else file
-    sha256 = hashlib.sha256
-    leaves = [sha256(b"\x00" + record).digest() for record in records]
+    leaves = [leaf_hash(record) for record in records]
     return "" if tree_root(leaves).hex() == entry.records_root else "their Merkle root is another"
 
 

@@ -2,14 +2,13 @@ from __future__ import annotations
 
 import gzip
 import json
-from typing import Any
 
 import pytest
 
-from opentrail_validator import LocalDirectory, Sources
+from opentrail_validator import LocalDirectory
 from opentrail_validator.proof import Outcome, check_proof
-from opentrail_validator.prove import MARGIN, CannotProve, Reason, prove
-from tests.evidence_maker.in_memory import BEGIN, InMemory, pinned, question_of
+from opentrail_validator.prove import MARGIN, Reason
+from tests.evidence_maker.in_memory import BEGIN, InMemory
 from tests.evidence_maker.layouts import lay_plain
 from tests.evidence_maker.maker import (
     HOUR,
@@ -17,33 +16,11 @@ from tests.evidence_maker.maker import (
     MadeObject,
     flip,
     iso,
-    listed_key,
-    private_key,
 )
 from tests.evidence_maker.proofs import hour, ids, log_file, made_proof, record
+from tests.unit.validator.prove_samples import KEYS, ask, chain, refused
 
-KEYS = pinned(listed_key(private_key(0)), listed_key(private_key(1)))
-
-
-def ask(event_id: str, chain: Chain, objects: Any = None, keys: Any = KEYS, time: int | None = None, **asked: Any):
-    sources = Sources(objects=objects or InMemory(chain.objects), public_keys=keys)
-    return prove(event_id, question_of(chain, **asked), sources, time)
-
-
-def refused(*arguments: Any, **asked: Any) -> CannotProve:
-    with pytest.raises(CannotProve) as caught:
-        ask(*arguments, **asked)
-    return caught.value
-
-
-@pytest.fixture
-def chain() -> Chain:
-    """Three digests: of two log files, of none, and of one."""
-    made = Chain()
-    hour(made, ids(made, 3, "a"), ids(made, 40, "b"))
-    hour(made)
-    hour(made, ids(made, 5, "c"))
-    return made
+__all__ = ["chain"]
 
 
 # --- Found

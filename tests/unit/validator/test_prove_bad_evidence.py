@@ -4,39 +4,18 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-from typing import Any
 
 import pytest
 
-from opentrail_validator import PinnedKeys, Sources
-from opentrail_validator.prove import CannotProve, Reason, prove
+from opentrail_validator import PinnedKeys
+from opentrail_validator.prove import Reason
 from opentrail_validator.readers.port import CouldNotRead
-from tests.evidence_maker.in_memory import BEGIN, InMemory, pinned, question_of
+from tests.evidence_maker.in_memory import BEGIN, InMemory, pinned
 from tests.evidence_maker.maker import HOUR, Chain, MadeObject, change_content, listed_key, private_key
 from tests.evidence_maker.proofs import hour, ids, log_file, record, root
+from tests.unit.validator.prove_samples import ask, chain, refused
 
-KEYS = pinned(listed_key(private_key(0)), listed_key(private_key(1)))
-
-
-def ask(event_id: str, chain: Chain, objects: Any = None, keys: Any = KEYS, time: int | None = None, **asked: Any):
-    sources = Sources(objects=objects or InMemory(chain.objects), public_keys=keys)
-    return prove(event_id, question_of(chain, **asked), sources, time)
-
-
-def refused(*arguments: Any, **asked: Any) -> CannotProve:
-    with pytest.raises(CannotProve) as caught:
-        ask(*arguments, **asked)
-    return caught.value
-
-
-@pytest.fixture
-def chain() -> Chain:
-    """Three digests: of two log files, of none, and of one."""
-    made = Chain()
-    hour(made, ids(made, 3, "a"), ids(made, 40, "b"))
-    hour(made)
-    hour(made, ids(made, 5, "c"))
-    return made
+__all__ = ["chain"]
 
 
 def with_log_file(made: Chain, data: bytes, records: list[bytes]) -> Chain:

@@ -96,6 +96,11 @@ class PublicKey:
     valid_from: int | None = None
     valid_until: int | None = None
 
+    def may_sign(self, end: int) -> bool:
+        """Whether it was valid at a digest's end, as far as its validity is known."""
+        is_early = self.valid_from is not None and end < self.valid_from
+        return not is_early and (self.valid_until is None or end <= self.valid_until)
+
 
 class PublicKeySource(Protocol):
     """Gives the public keys that signed digests."""
