@@ -72,7 +72,7 @@ def made(tmp_path_factory: pytest.TempPathFactory, kafka_bootstrap: str, minio: 
         pipeline(folder, kafka=kafka_bootstrap, s3=minio, regions=REGIONS, partitions=3, settings=SETTINGS) as running,
         control_plane(running, REGIONS) as api,
     ):
-        world = ApiWorld(running, api)
+        world = ApiWorld(running, api, REGIONS)
         world.put_organization(ORGANIZATION)
         places = {"IsOrganizationTrail": True, "IsMultiRegionTrail": True}
         trail = world.create_trail("all-of-us", MANAGEMENT, HOME, has_prefix=False, **places)

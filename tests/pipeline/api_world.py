@@ -46,6 +46,8 @@ class ExpectedTrail:
     is_organization_trail: bool = False
     selectors: selector_evaluator.JsonObject = field(default_factory=lambda: selector_evaluator.DEFAULT)
     is_logging: bool = False
+    sessions: int = 0
+    """How many times its logging was started."""
     wanted: Counter[str] = field(default_factory=Counter)
 
     @property
@@ -59,6 +61,7 @@ class ApiWorld:
 
     running: Pipeline
     api: PipelineApi
+    regions: Sequence[str]
     organization: Organization | None = None
     trails: dict[str, ExpectedTrail] = field(default_factory=dict)
     """By their prefixes, also those that were deleted."""
@@ -112,6 +115,7 @@ class ApiWorld:
         """StartLogging."""
         self.call("StartLogging", trail.account_id, trail.home_region, Name=trail.arn)
         trail.is_logging = True
+        trail.sessions += 1
 
     def stop_logging(self, trail: ExpectedTrail) -> None:
         """StopLogging."""
@@ -188,12 +192,19 @@ class ApiWorld:
         return [chain for chain in chains if (chain.trail_name, chain.account_id) == (trail.name, account)]
 
     def wait_until_ended(self, trail: ExpectedTrail, account: str) -> None:
-        """Until all of them have had their final digests, and those are put."""
+        """Until the newest session has its chains, all have had their final digests, and those are put.
+
+        A session that was over before delivery looked gets its chains only after its files were delivered. Each region
+        of the trail must have had an event.
+        """
+        regions = len(self.regions) if trail.is_multi_region else 1
 
         def ended() -> bool:
             chains = self.chains_of(trail, account)
-            is_over = bool(chains) and all(chain.ended for chain in chains)
-            return is_over and not self.running.state.chains.unpublished(1)
+            newest = {chain.region for chain in chains if chain.logging_session == trail.sessions}
+            if len(newest) < regions or not all(chain.ended for chain in chains):
+                return False
+            return not self.running.state.chains.unpublished(1)
 
         self.running.wait_until(ended, f"the end of {trail.name}")
 
@@ -237,7 +248,7 @@ def opened_api_world(
         pipeline(folder, kafka=kafka, s3=s3, regions=regions, partitions=3) as running,
         control_plane(running, regions, around=around) as api,
     ):
-        yield ApiWorld(running, api)
+        yield ApiWorld(running, api, regions)
 
 
 def _snake(operation: str) -> str:
