@@ -33,6 +33,9 @@ _TEXTS: Final = {
     "digest_signature": "digestSignature",
     "fingerprint": "publicKeyFingerprint",
 }
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
+_MOST_BRACKETS: Final = 64
+"""A head has one. Nested deeper, what could just be read could not be written again to verify its signature."""
 _TIMES: Final = {"start": "digestStartTime", "end": "digestEndTime", "signed_at": "headTime"}
 
 
@@ -95,9 +98,11 @@ class ChainHead:
 
 def parse_head(data: bytes) -> ChainHead:
     """Reads a head. Raises MalformedHead, whatever the bytes. Its signature is not verified here."""
+    if data.count(b"[") + data.count(b"{") > _MOST_BRACKETS:
+        raise MalformedHead("more values within values than a head has")
     try:
         document = json.loads(data.decode("utf-8"))
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise MalformedHead(f"not JSON: {type(error).__name__}") from None
     if not isinstance(document, dict):
         raise MalformedHead("not a JSON object")
@@ -130,7 +135,7 @@ def _canonical(fields: Mapping[str, Any]) -> bytes:
 
 def _text(left: dict[str, Any], name: str) -> str:
     value = left.pop(name, None)
-    if not isinstance(value, str):
+    if not isinstance(value, str) or _SURROGATE.search(value):
         raise MalformedHead(f"{name} is not a text")
     return value
 

@@ -27,9 +27,18 @@ _HASH: Final = re.compile(r"[0-9a-f]{64}")
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _HEX: Final = re.compile(r"(?:[0-9a-fA-F]{2})+")
 
+_SMALL: Final = 1 << 20
+"""Bytes; what is no longer may hold what it likes."""
+_LEAST_BYTES: Final = 24
+"""Of a digest for each comma and opening bracket in it: an entry of a log file has 40 and more."""
+
 
 class MalformedDigest(ValueError):
     """The bytes are not a digest file."""
+
+
+class CrowdedDigest(MalformedDigest):
+    """The bytes hold far more values than a digest of their size: decoded, they would fill twenty times the memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +132,8 @@ def parse_digest(data: bytes) -> Digest:
     Fields that only repeat what is known (algorithms, event times of the whole) may be missing, but if they are there
     they must be right. A place, hash, signature or time of the wrong type or form is malformed.
     """
+    if len(data) > _SMALL and data.count(b",") + data.count(b"[") + data.count(b"{") > len(data) // _LEAST_BYTES:
+        raise CrowdedDigest("more values than a digest of its size has")
     try:
         document = json.loads(data.decode("utf-8"), parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:

@@ -19,6 +19,9 @@ from typing import NamedTuple
 
 from opentrail.evidence.records_tree import leaf_hashes, tree_root
 
+MAX_FILE_BYTES = 1 << 27
+"""Uncompressed: no log file and no digest of ours is larger. Log files end at 50 MB."""
+
 _OPENING = b'{"Records":['
 _CLOSING = b"]}"
 
@@ -116,17 +119,17 @@ def assemble(files: Sequence[Sequence[Segment]], codec: Codec = STANDARD_CODEC) 
     ]
 
 
-def read_log_file(body: bytes, max_size: int | None = None) -> bytes:
-    """The uncompressed bytes of a log file.
+def read_log_file(body: bytes, max_size: int = MAX_FILE_BYTES) -> bytes:
+    """The uncompressed bytes of a log file, or of a digest. Whoever may write to the bucket may have put it there.
 
     Raises MalformedLogFile unless the body is exactly one complete gzip member of at most `max_size` bytes.
     """
     inflater = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
     try:
-        data = inflater.decompress(body, 0 if max_size is None else max_size + 1)
+        data = inflater.decompress(body, max_size + 1)
     except zlib.error as error:
         raise MalformedLogFile(f"not a gzip member: {error}") from None
-    if max_size is not None and len(data) > max_size:
+    if len(data) > max_size:
         raise MalformedLogFile(f"more than {max_size} bytes uncompressed")
     if not inflater.eof:
         raise MalformedLogFile("the gzip member is cut off")

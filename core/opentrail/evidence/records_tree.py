@@ -1,8 +1,8 @@
 """A Merkle tree over the records of a log file: one record is proven without the others.
 
 The tree is that of RFC 9162 §2.1 over SHA-256. A leaf is one record's bytes exactly as they stand in the uncompressed
-log file, without the commas between records; leaves are in the order of the file. The digest that lists the log file
-holds the root (`recordsMerkleRoot`) and the number of leaves (`recordCount`), so its signature covers them.
+log file, without the commas and white space between records; leaves are in the order of the file. The digest that
+lists the log file holds root (`recordsMerkleRoot`) and number of leaves (`recordCount`), so its signature covers them.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from typing import Final
 _LEAF: Final = b"\x00"
 _NODE: Final = b"\x01"
 HASH_BYTES: Final = 32
+_WHITE_SPACE: Final = b" \t\n\r"
+"""RFC 8259 §2: what may stand around a value. A client may send it, and no reader of JSON gives it back."""
 
 
 class MalformedPath(ValueError):
@@ -25,12 +27,12 @@ def leaf_hash(record: bytes | memoryview) -> bytes:
     return hashlib.sha256(_LEAF + record).digest()
 
 
-def leaf_hashes(records: bytes | memoryview, lengths: Iterable[int]) -> list[bytes]:
+def leaf_hashes(records: bytes, lengths: Iterable[int]) -> list[bytes]:
     """The leaves of records that are joined by commas; `lengths` are their bytes, in order."""
     sha256 = hashlib.sha256
     leaves, start = [], 0
     for length in lengths:
-        leaves.append(sha256(_LEAF + records[start : start + length]).digest())
+        leaves.append(sha256(_LEAF + records[start : start + length].strip(_WHITE_SPACE)).digest())
         start += length + 1
     return leaves
 

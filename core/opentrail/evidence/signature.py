@@ -68,4 +68,6 @@ def _load(der: bytes) -> RSAPublicKey:
         raise MalformedKeyError("not a public key in DER") from None
     if not isinstance(public_key, RSAPublicKey) or public_key.key_size < KEY_BITS or _encode(public_key) != der:
         raise MalformedKeyError(f"not a PKCS#1 RSAPublicKey of at least {KEY_BITS} bits")
+    if public_key.public_numbers().e % 2 == 0:  # cryptography loads such a key before its release 50
+        raise MalformedKeyError("its exponent is even")
     return public_key

@@ -212,6 +212,17 @@ def test_what_breaks_json_readers_is_malformed(data):
         parse_head(data)
 
 
+@pytest.mark.parametrize("changes", [{"region": "\ud800"}, {"x": [0] * 64}, {"x": "nested"}], ids=str)
+def test_a_head_with_text_that_is_none_or_nested_deeply_is_malformed(changes):
+    """What can just be read could not be looked up, or not be written again for its signature."""
+    nested = document(**changes).replace(b'"nested"', b"[" * 900 + b"]" * 900)
+    if changes == {"x": [0] * 64}:
+        assert parse_head(nested).extra == changes
+        return
+    with pytest.raises(MalformedHead):
+        parse_head(nested)
+
+
 def test_a_head_lies_beside_its_digest_in_a_folder_of_its_own_and_uncompressed():
     key = parse_key(KEY)
     assert isinstance(key, DigestKey)

@@ -12,6 +12,7 @@ from opentrail.evidence import (
     parse_time,
     string_to_sign,
 )
+from opentrail.evidence.digest import CrowdedDigest
 
 ENTRY = LogFileEntry("logs", "k1", "a" * 64, parse_time("2026-03-01T09:00:00Z"), parse_time("2026-03-01T09:10:00Z"))
 LATE = LogFileEntry("logs", "k2", "b" * 64, parse_time("2026-03-01T07:00:00Z"), parse_time("2026-03-01T08:00:00Z"))
@@ -185,3 +186,16 @@ def test_a_count_or_root_of_another_form_is_malformed(name, value):
     fields["logFiles"][0][name] = value
     with pytest.raises(MalformedDigest):
         parse_digest(json.dumps(fields).encode())
+
+
+@pytest.mark.parametrize("value", [b"[]", b"{}", b"1", b'"a"'])
+def test_far_more_values_than_such_a_digest_has_are_not_decoded(value):
+    with pytest.raises(CrowdedDigest):
+        parse_digest(b"[" + b",".join([value] * 600_000) + b"]")
+
+
+def test_as_many_log_files_as_there_may_be_are_no_crowd():
+    bare = replace(ENTRY, s3_object="k", oldest_event_time=None, newest_event_time=None, record_count=1)
+    many = replace(DIGEST, log_files=(bare,) * 6000)
+    assert len(many.to_bytes()) > 1_000_000
+    assert parse_digest(many.to_bytes()) == many

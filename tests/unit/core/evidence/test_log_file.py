@@ -1,5 +1,6 @@
 """Log files of shared segments: what a reader sees, and the tree over a file's records."""
 
+import gzip
 import hashlib
 import json
 
@@ -8,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from opentrail.evidence import log_file
-from opentrail.evidence.log_file import Segment, assemble, read_log_file
+from opentrail.evidence.log_file import MAX_FILE_BYTES, MalformedLogFile, Segment, assemble, read_log_file
 from opentrail.evidence.records_tree import leaf_hash, tree_root
 
 record = st.integers(0, 10**6).map(lambda number: b'{"n":%d}' % number)
@@ -84,3 +85,10 @@ def test_without_the_right_lengths_there_is_the_file_and_no_root(lengths):
     assert json.loads(read_log_file(both.body)) == {"Records": [[1], {}, {}]}
     assert (both.record_count, both.records_root) == (None, None)
     assert (alone.record_count, alone.records_root) == (1, root([b"[1]"]))
+
+
+def test_what_inflates_to_more_than_any_file_of_ours_is_malformed():
+    """Whoever may write to a bucket may put a bomb where delivery looks: 130 KB that inflate to 128 MiB and a byte."""
+    bomb = gzip.compress(bytes(MAX_FILE_BYTES + 1))
+    with pytest.raises(MalformedLogFile, match="more than"):
+        read_log_file(bomb)
