@@ -11,7 +11,7 @@ from rich.table import Table
 
 from opentrail_cli.errors import CommandFailed
 from opentrail_cli.opening import local_parts, opened_settings, print_json
-from opentrail_cli.options import ConfigOption, DataDirectoryOption, JsonOption
+from opentrail_cli.options import ConfigOption, DataDirectoryOption, JsonOption, printable
 from opentrail_cli.terminal import output
 
 access_key_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, context_settings={"max_content_width": 100})
@@ -22,7 +22,9 @@ AccountArgument = Annotated[str, typer.Argument(metavar="ACCOUNT", help="the acc
 @access_key_app.command("create", epilog="Example: opentrail access-key create 123456789012 --name auditor")
 def create(
     account: AccountArgument,
-    name: Annotated[str, typer.Option(help="who uses it: the user's name in the records of its calls")],
+    name: Annotated[
+        str, typer.Option(callback=printable, help="who uses it: the user's name in the records of its calls")
+    ],
     role: Annotated[
         Literal["admin", "read-only"], typer.Option(help="whether it may change trails, or only look")
     ] = "admin",
@@ -31,8 +33,8 @@ def create(
     as_json: JsonOption = False,
 ) -> None:
     """Make an access key of an account and print it, once."""
-    from opentrail_backends.state.port import AccessKey  # noqa: PLC0415
-    from opentrail_cli.apply import newest_configuration  # noqa: PLC0415
+    from opentrail_backends.state.port import AccessKey
+    from opentrail_cli.apply import newest_configuration
 
     with local_parts(opened_settings(config, data_directory=data_directory)) as parts:
         store = parts.state.configuration

@@ -86,15 +86,14 @@ def _add_tokens(declaration: Declaration, store: ConfigurationStore, secret_key:
     now, made = store.now(), []
     for declared in declaration.tokens:
         expires_at = None if declared.expires_at is None else int(declared.expires_at.timestamp() * 1000)
-        if expires_at is not None and expires_at <= now:
-            continue
-        if declared.sha256 is not None:
-            store.add_token(bytes.fromhex(declared.sha256), declared.account_id, declared.name, expires_at)
-            continue
         token = make_token(secret_key, declared.account_id, declared.name)
-        if store.account_of_token(token_hash(token)) is None:
-            made.append(NewToken(declared.account_id, declared.name, token))
-        store.add_token(token_hash(token), declared.account_id, declared.name, expires_at)
+        kept = token_hash(token) if declared.sha256 is None else bytes.fromhex(declared.sha256)
+        if store.account_of_token(kept) is None:
+            if expires_at is not None and expires_at <= now:
+                continue
+            if declared.sha256 is None:
+                made.append(NewToken(declared.account_id, declared.name, token))
+        store.add_token(kept, declared.account_id, declared.name, expires_at)  # a known one may end now
     return made
 
 

@@ -21,6 +21,7 @@ AccountId = Annotated[str, Field(pattern=r"^[0-9]{12}$")]
 Region = Annotated[str, Field(pattern=r"^[a-z]{2,}(-[a-z]+)+-[0-9]{1,2}$")]
 OrganizationId = Annotated[str, Field(pattern=r"^o-[a-z0-9]{10,32}$")]
 Name = Annotated[str, Field(min_length=1, max_length=200)]
+Limit = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 _PATTERNS = {
     r"^[0-9]{12}$": "must be an account id: 12 digits in quotes",
@@ -39,8 +40,8 @@ class DeclaredAccount(_Declared):
 
     id: AccountId
     name: str = ""
-    events_per_second: Annotated[float, Field(gt=0)] | None = None
-    bytes_per_second: Annotated[float, Field(gt=0)] | None = None
+    events_per_second: Limit | None = None
+    bytes_per_second: Limit | None = None
 
 
 class DeclaredOrganization(_Declared):

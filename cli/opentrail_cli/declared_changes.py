@@ -64,14 +64,16 @@ def changes_of(
     """
     wanted = _Wanted(declaration, configuration, now, new_incarnation, places or Places())
     removed = wanted.unnamed_trails() if prune else {}
-    wanted.check_limits([trail for trail in wanted.all_trails() if trail.incarnation not in removed])
+    ordinary = {} if prune else wanted.ordinary_trails()
+    left = (trail for trail in wanted.all_trails() if trail.incarnation not in removed)
+    wanted.check_limits([ordinary.get(trail.incarnation, trail) for trail in left])
     if wanted.mistakes:
         raise Mistakes("The declaration cannot be applied:", wanted.mistakes)
     return [
         *_changed(Kind.ACCOUNT, configuration.accounts, wanted.accounts, account_body),
         *_changed(Kind.ORGANIZATION, configuration.organizations, wanted.organizations, organization_body),
         *(NewChange(Kind.TRAIL, incarnation, None) for incarnation in removed),
-        *_changed(Kind.TRAIL, configuration.trails, wanted.trails, trail_body),
+        *_changed(Kind.TRAIL, configuration.trails, {**wanted.trails, **ordinary}, trail_body),
     ]
 
 
@@ -114,6 +116,15 @@ class _Wanted:
         """Trails that exist and that the declaration does not name."""
         return {i: trail for i, trail in self._before.trails.items() if i not in self.trails}
 
+    def ordinary_trails(self) -> Mapping[str, Trail]:
+        """Unnamed trails of an organization whose owner does not manage it any more: they are the owner's own now."""
+        return {
+            incarnation: replace(trail, organization_id=None)
+            for incarnation, trail in self.unnamed_trails().items()
+            if trail.organization_id in self.organizations
+            and self.organizations[trail.organization_id].management_account_id != trail.account_id
+        }
+
     def check_limits(self, trails: Sequence[Trail]) -> None:
         """At most five trails in a region of an account (CloudTrail's quota)."""
         wanted = Configuration(
@@ -155,6 +166,9 @@ class _Wanted:
             outsiders = sorted(organization.delegated_administrators - organization.member_account_ids)
             if outsiders:
                 self._add("organizations", index, "delegated_administrators", f"{outsiders[0]} is not a member")
+            if organization.management_account_id in organization.delegated_administrators:
+                message = f"{organization.management_account_id} is the management account"
+                self._add("organizations", index, "delegated_administrators", message)
 
     def _check_trail(self, index: int, declared: DeclaredTrail) -> EventSelectors:
         self._check_known("trails", index, "account_id", declared.account_id)
@@ -211,8 +225,9 @@ class _Wanted:
 def _organization(declared: DeclaredOrganization, before: Organization | None) -> Organization:
     members = frozenset({*declared.member_account_ids, declared.management_account_id})
     administrators = declared.delegated_administrators
-    if administrators is None:  # who is no member any more is no administrator either
-        administrators = sorted(members & before.delegated_administrators) if before is not None else []
+    if administrators is None:  # who is no member any more, or manages it now, is no administrator either
+        may_be = members - {declared.management_account_id}
+        administrators = sorted(may_be & before.delegated_administrators) if before is not None else []
     return Organization(
         id=declared.id,
         management_account_id=declared.management_account_id,

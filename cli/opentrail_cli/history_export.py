@@ -13,7 +13,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from enum import StrEnum
 from typing import IO, Any
 
+from msgspec import Raw
+
 from opentrail.events.lookup import api_event
+from opentrail.events.lookup_values import members_of
 from opentrail_backends.state.port import EventHistory, FoundEvent, HistoryCursor, HistoryQuery
 
 _PAGE = 500
@@ -55,7 +58,7 @@ def _write_csv(events: Iterable[Mapping[str, Any]], file: IO[str]) -> int:
     writer.writerow(_COLUMNS)
     count = 0
     for count, event in enumerate(events, 1):  # noqa: B007 (how many there were)
-        record = json.loads(event["CloudTrailEvent"])
+        record = members_of(Raw(event["CloudTrailEvent"].strip().encode()))
         writer.writerow([_harmless(column(event, record)) for column in _COLUMNS.values()])
     return count
 
@@ -67,7 +70,7 @@ def _resources(event: Mapping[str, Any]) -> str:
     return json.dumps(resources, ensure_ascii=False) if resources else ""
 
 
-_COLUMNS: Mapping[str, Callable[[Mapping[str, Any], Mapping[str, Any]], object]] = {
+_COLUMNS: Mapping[str, Callable[[Mapping[str, Any], Mapping[str, Raw]], str | Raw | None]] = {
     "User name": lambda event, _: event["Username"],
     "AWS access key": lambda event, _: event["AccessKeyId"],
     "Event time": lambda event, _: event["EventTime"].strftime("%Y-%m-%dT%H:%M:%SZ"),
@@ -87,7 +90,14 @@ _COLUMNS: Mapping[str, Callable[[Mapping[str, Any], Mapping[str, Any]], object]]
 }
 
 
-def _harmless(value: object) -> str:
+def _harmless(value: str | Raw | None) -> str:
     """The text of a cell; it comes from whoever sent the event."""
-    text = "" if value is None else value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    text = value if isinstance(value, str) else "" if value is None else _text_of_member(value)
     return f"'{text}" if text.startswith(_FORMULAS) else text
+
+
+def _text_of_member(value: Raw) -> str:
+    """A text without its quotes, nothing for null; else as it stands there: numbers may be too long for Python."""
+    written = bytes(value).decode()
+    text: str = json.loads(written) if written.startswith('"') else "" if written == "null" else written
+    return text

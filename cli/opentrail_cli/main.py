@@ -16,7 +16,7 @@ from opentrail_cli.errors import CommandFailed
 from opentrail_cli.history import history_app
 from opentrail_cli.opening import local_parts, opened_settings, print_json
 from opentrail_cli.operator_commands import operator_app
-from opentrail_cli.options import ConfigOption, DataDirectoryOption
+from opentrail_cli.options import ConfigOption, DataDirectoryOption, printable
 from opentrail_cli.terminal import configure_logs, notices, output
 
 # Commands import what they run when they run: `--help` and `validate-logs` need no gRPC and no database.
@@ -82,7 +82,7 @@ def demo(
     events: Annotated[int, typer.Option(min=100, max=200_000, help="how many events")] = 4000,
 ) -> None:
     """Show the whole way on made-up records: sent, delivered, signed, validated, tampered with, caught."""
-    from opentrail_cli.demo import run_demo  # noqa: PLC0415
+    from opentrail_cli.demo import run_demo
 
     configure_logs("text", "error")
     raise typer.Exit(run_demo(directory, seed, events, output()))
@@ -100,7 +100,7 @@ def up(
     ] = None,
 ) -> None:
     """Run everything in one process, with all data in one directory."""
-    from opentrail_cli.up import run_everything  # noqa: PLC0415
+    from opentrail_cli.up import run_everything
 
     run_everything(opened_settings(config, data_directory=data_directory, declared=declared), account)
 
@@ -111,7 +111,7 @@ def serve(
     config: ConfigOption = None,
 ) -> None:
     """Run one service, for a cluster."""
-    from opentrail_cli.up import run_services  # noqa: PLC0415
+    from opentrail_cli.up import run_services
 
     run_services(opened_settings(config), (service,))
 
@@ -147,8 +147,8 @@ def ingest(
     show_all: Annotated[bool, typer.Option("--all", help="list every record that was not accepted")] = False,
 ) -> None:
     """Send CloudTrail records from .json, .json.gz, .jsonl and .jsonl.gz files. Exit code 1 if any is not accepted."""
-    from opentrail_cli.ingest_command import ingest as run  # noqa: PLC0415
-    from opentrail_cli.local_tokens import LocalTokens, read_token  # noqa: PLC0415
+    from opentrail_cli.ingest_command import ingest as run
+    from opentrail_cli.local_tokens import LocalTokens, read_token
 
     settings = opened_settings(config, data_directory=data_directory)
     target, given = producer or settings.producer_address, read_token(token, token_file)
@@ -173,8 +173,8 @@ def apply(
     prune: Annotated[bool, typer.Option("--prune", help="remove trails that the file does not name")] = False,
 ) -> None:
     """Make accounts, organizations, tokens and trails what a file declares. Applying again changes nothing."""
-    from opentrail_cli.services import make_buckets  # noqa: PLC0415
-    from opentrail_cli.up import apply_file, print_credentials  # noqa: PLC0415
+    from opentrail_cli.services import make_buckets
+    from opentrail_cli.up import apply_file, print_credentials
 
     with Parts(opened_settings(config, data_directory=data_directory)) as parts:
         applied = apply_file(parts, file, prune=prune)
@@ -197,7 +197,7 @@ def cat(
     data_directory: DataDirectoryOption = None,
 ) -> None:
     """Print log files and digests, decrypted and uncompressed."""
-    from opentrail_cli.reading import read_object  # noqa: PLC0415
+    from opentrail_cli.reading import read_object
 
     with local_parts(opened_settings(config, data_directory=data_directory)) as parts:
         for name in names:
@@ -211,7 +211,7 @@ def keys_export(
     region: Annotated[str | None, typer.Option(metavar="REGION", help="only this region's keys")] = None,
 ) -> None:
     """Print the public keys, for an auditor to pin: `validate-logs --public-keys FILE`."""
-    from opentrail_cli.reading import export_public_keys  # noqa: PLC0415
+    from opentrail_cli.reading import export_public_keys
 
     settings = opened_settings(config, data_directory=data_directory)
     with local_parts(settings) as parts:
@@ -225,7 +225,7 @@ def heads_export(
     region: Annotated[str | None, typer.Option(metavar="REGION", help="only this region's heads")] = None,
 ) -> None:
     """Print the newest signed head of each chain, for an auditor to keep: `validate-logs --heads FILE`."""
-    from opentrail_cli.heads import export_heads  # noqa: PLC0415
+    from opentrail_cli.heads import export_heads
 
     with local_parts(opened_settings(config, data_directory=data_directory)) as parts:
         print_json(export_heads(parts.state, region))
@@ -234,14 +234,16 @@ def heads_export(
 @token_app.command("create")
 def token_create(
     account: Annotated[str, typer.Argument(help="the account whose events the token may send")],
-    name: Annotated[str, typer.Option(help="what the token is for")],
+    name: Annotated[str, typer.Option(callback=printable, help="what the token is for")],
     config: ConfigOption = None,
     data_directory: DataDirectoryOption = None,
-    days: Annotated[int | None, typer.Option(min=1, help="how long it is valid [default: until removed]")] = None,
+    days: Annotated[
+        int | None, typer.Option(min=1, max=36_500, help="how long it is valid [default: for good]")
+    ] = None,
 ) -> None:
     """Make a token and print it, once."""
-    from opentrail_cli.apply import newest_configuration  # noqa: PLC0415
-    from opentrail_cli.credentials import token_hash  # noqa: PLC0415
+    from opentrail_cli.apply import newest_configuration
+    from opentrail_cli.credentials import token_hash
 
     with local_parts(opened_settings(config, data_directory=data_directory)) as parts:
         store = parts.state.configuration
@@ -265,7 +267,7 @@ _PASSED_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
 )
 def validate_logs(context: typer.Context) -> None:
     """Validate digests and log files, with the flags of `aws cloudtrail validate-logs` and more."""
-    from opentrail_validator.command import main as validate  # noqa: PLC0415
+    from opentrail_validator.command import main as validate
 
     raise typer.Exit(validate(context.args))
 
@@ -273,6 +275,6 @@ def validate_logs(context: typer.Context) -> None:
 @app.command("prove", short_help="Write the proof of one event.", add_help_option=False, context_settings=_PASSED_ON)
 def prove(context: typer.Context) -> None:
     """Write a small file that proves one event to whoever trusts the public keys: `validate-logs --proof FILE`."""
-    from opentrail_cli.prove import main as run  # noqa: PLC0415
+    from opentrail_cli.prove import main as run
 
     raise typer.Exit(run(context.args))

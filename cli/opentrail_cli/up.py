@@ -58,15 +58,19 @@ def apply_file(parts: Parts, file: Path, *, prune: bool = False) -> Applied:
 
 
 def apply_at_start(parts: Parts, account_id: str | None) -> Applied | None:
-    """The file that the settings name, or else a first account where there is no trail yet. Raises CommandFailed."""
+    """The file that the settings name, or else a first account where there is no trail yet. Raises CommandFailed.
+
+    An account that is there stays as it is: a key that was removed and a trail that was deleted do not come back.
+    """
     if parts.settings.declared is not None and account_id is not None:
         raise CommandFailed("Give an account or a declared file, not both: the file can hold the account.")
     if parts.settings.declared is not None:
         return apply_file(parts, parts.settings.declared)
     store = parts.state.configuration
-    if account_id is not None or not newest_configuration(store).trails:
-        return apply_declaration(first_account(account_id or DEFAULT_ACCOUNT), store, parts.secret_key)
-    return None
+    known, wanted = newest_configuration(store), account_id or DEFAULT_ACCOUNT
+    if wanted in known.accounts or (account_id is None and known.trails):
+        return None
+    return apply_declaration(first_account(wanted), store, parts.secret_key)
 
 
 def print_credentials(console: Console, tokens: Sequence[NewToken], access_keys: Sequence[AccessKey]) -> None:

@@ -134,7 +134,6 @@ class ControlPlane:
             history=self._current_history(),
             state=self._state,
             now=int(now),
-            now_ms=int(now * 1000),
             ports=self._ports,
             request_id=request_id,
         )

@@ -24,7 +24,7 @@ from opentrail_control_plane.operations.context import Identity
 from opentrail_control_plane.roles import ADMIN, READ_ONLY
 from opentrail_control_plane.signature_v4 import SigningKey
 
-SHORTEST_SESSION, LONGEST_SESSION, DEFAULT_SESSION = 900, 129_600, 43_200
+DEFAULT_SESSION = 43_200
 """Seconds (STS: GetSessionToken, DurationSeconds)."""
 
 _NONCE_BYTES = 12

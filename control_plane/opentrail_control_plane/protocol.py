@@ -24,7 +24,6 @@ JSON = "application/x-amz-json-1.1"
 REST_JSON = "application/json"
 FORM = "application/x-www-form-urlencoded"
 MAX_BODY_BYTES = 1024 * 1024
-MAX_QUERY_CHARACTERS = 16 * 1024
 MAX_FIELDS = 100
 """Of a form or of the URL's query."""
 

@@ -132,6 +132,7 @@ class ControlPlaneServer:
             log_config=None,
             access_log=False,
             server_header=False,
+            proxy_headers=False,  # uvicorn would believe anybody on this machine whom they forward for
             lifespan="off",
             limit_concurrency=settings.max_connections,
             timeout_keep_alive=settings.idle_seconds,

@@ -128,7 +128,7 @@ def _read_authorization(request: Request) -> tuple[_Credential, list[str], str]:
     if missing:
         raise _incomplete(f"Authorization header requires {', '.join(repr(name) for name in missing)}.")
     credential = parameters["Credential"].split("/")
-    if len(credential) != 5 or credential[4] != "aws4_request":  # noqa: PLR2004
+    if len(credential) != 5 or credential[4] != "aws4_request":  # noqa: PLR2004 - key, date, region, service, end
         raise _incomplete("Credential must have the form access-key-id/YYYYMMDD/region/service/aws4_request.")
     return _Credential(*credential[:4]), parameters["SignedHeaders"].split(";"), parameters["Signature"]
 

@@ -90,13 +90,14 @@ def test_a_body_of_exactly_the_limit_is_read(state: StateStore) -> None:
     ],
 )
 def test_what_is_no_http_is_refused(state: StateStore, garbage: bytes) -> None:
+    request = signed_bytes()  # made before the time of the connection begins
     with serving(state, receive_seconds=2.0, idle_seconds=1) as port:
         with connected(port) as connection:
             connection.sendall(garbage)
             answer = until_closed(connection)
             assert answer[:12] in {b"", b"HTTP/1.1 400", b"HTTP/1.1 403", b"HTTP/1.1 404"}
         with connected(port) as connection:
-            connection.sendall(signed_bytes())
+            connection.sendall(request)
             assert status_on(connection) == 200
 
 
@@ -161,6 +162,15 @@ def test_encryption_is_in_the_record_of_a_call(state: StateStore, tmp_path: Path
             "clientProvidedHostHeader": "127.0.0.1:8080",
         }
         assert record["sourceIPAddress"] == "127.0.0.1"
+
+
+def test_a_header_does_not_say_where_a_call_came_from(state: StateStore) -> None:
+    """Anybody can send one: the record has the other end of the connection."""
+    with serving(state) as port, connected(port) as connection:
+        connection.sendall(signed_bytes(extra="X-Forwarded-For: 203.0.113.9\r\nForwarded: for=203.0.113.9\r\n"))
+        assert status_on(connection) == 200
+    [call] = state.calls.claim(10, 1)
+    assert json.loads(call.record)["sourceIPAddress"] == "127.0.0.1"
 
 
 def test_requests_are_counted_by_operation_and_error(state: StateStore) -> None:

@@ -50,4 +50,4 @@ def _recorded(shape: Shape, value: Any) -> Any:
 def _time(time: datetime) -> str:
     """As in CloudTrail's own records of LookupEvents: `Nov 1, 2025, 6:02:00 PM`."""
     utc = time.astimezone(UTC)
-    return f"{utc:%b} {utc.day}, {utc.year}, {utc.hour % 12 or 12}:{utc:%M:%S} {'AM' if utc.hour < 12 else 'PM'}"  # noqa: PLR2004
+    return f"{utc:%b} {utc.day}, {utc.year}, {utc.hour % 12 or 12}:{utc:%M:%S} {'AM' if utc.hour < 12 else 'PM'}"  # noqa: PLR2004 - noon

@@ -52,8 +52,6 @@ class Context:
     state: StateStore
     now: int
     """Epoch seconds."""
-    now_ms: int
-    """Epoch milliseconds, by the same clock."""
     ports: Ports
     request_id: str
 

@@ -7,8 +7,10 @@ any other old one is a repeat. Holes that stay tell that a client lost events. W
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from operator import itemgetter
 from typing import NamedTuple
 
 Ranges = Sequence[tuple[int, int]]
@@ -65,9 +67,10 @@ def take(known: ClientNumbers, ranges: Ranges, seen_at: int) -> Taken:
     for first, last in ranges:
         if first <= newest:
             old = (first, min(last, newest))
-            filled = _meet(holes, old)
-            holes = _without(holes, filled)
-            for missing in _without([old], filled):
+            met = _where_they_meet(holes, old)
+            filled = [part for hole in holes[met] for part in _clip(hole, *old)]
+            holes[met] = [part for hole in holes[met] for part in _outside(hole, [old])]
+            for missing in _outside(old, filled):
                 repeats += _clip(missing, known.floor, newest)
                 unknown += _clip(missing, 0, known.floor - 1)
         if last > newest:
@@ -135,9 +138,10 @@ def covers(ranges: Ranges, number: int) -> bool:
     return any(first <= number <= last for first, last in ranges)
 
 
-def _meet(ranges: Iterable[tuple[int, int]], span: tuple[int, int]) -> list[tuple[int, int]]:
-    """The parts of the ranges that lie in a span."""
-    return [part for first_last in ranges for part in _clip(first_last, *span)]
+def _where_they_meet(ranges: Ranges, span: tuple[int, int]) -> slice:
+    """Which of the ranges have numbers in a span: all others cost nothing, however many there are."""
+    first = bisect_left(ranges, span[0], key=itemgetter(1))
+    return slice(first, bisect_right(ranges, span[1], lo=first, key=itemgetter(0)))
 
 
 def _clip(span: tuple[int, int], first: int, last: int) -> list[tuple[int, int]]:
@@ -145,17 +149,10 @@ def _clip(span: tuple[int, int], first: int, last: int) -> list[tuple[int, int]]
     return [(low, high)] if low <= high else []
 
 
-def _without(ranges: Iterable[tuple[int, int]], taken: Ranges) -> list[tuple[int, int]]:
-    """The ranges without the taken ones, each of which lies within one of them."""
-    left = list(ranges)
-    for first, last in taken:
-        left = [
-            part
-            for low, high in left
-            for part in (
-                [(low, high)]
-                if high < first or last < low
-                else [(a, b) for a, b in ((low, first - 1), (last + 1, high)) if a <= b]
-            )
-        ]
-    return left
+def _outside(span: tuple[int, int], parts: Ranges) -> list[tuple[int, int]]:
+    """What of a span lies in none of the parts."""
+    left, (first, last) = [], span
+    for low, high in parts:
+        left += _clip((first, low - 1), first, last)
+        first = max(first, high + 1)
+    return left + _clip((first, last), first, last)

@@ -20,7 +20,7 @@ def group_records(
     `numbers` are those of the records, in their order, given by the client `client_id` (16 bytes); no number comes
     twice. Within a group records keep their order.
     """
-    if numbers is not None and (len(numbers) != len(records) or len(client_id) != 16):  # noqa: PLR2004
+    if numbers is not None and (len(numbers) != len(records) or len(client_id) != 16):  # noqa: PLR2004 - its bytes
         raise ValueError("each record has a number, given by a client with an id of 16 bytes")
     positions: dict[SelectorClass, list[int]] = {}
     for position, record in enumerate(records):

@@ -154,7 +154,7 @@ def _without_event_context(record: bytes) -> bytes:
     """`eventContext` is shown in event data stores only (§1.2)."""
     if b'"eventContext"' not in record:
         return record
-    members = members_of(Raw(record))
+    members = members_of(Raw(record.strip()))  # a producer may have sent space around it
     members.pop("eventContext", None)
     return msgspec.json.encode(members)
 

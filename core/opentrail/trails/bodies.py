@@ -33,7 +33,7 @@ def organization_body(organization: Organization) -> dict[str, Any]:
     return _body(organization, "id")
 
 
-def organization_from_body(id: str, body: Mapping[str, Any]) -> Organization:  # noqa: A002
+def organization_from_body(id: str, body: Mapping[str, Any]) -> Organization:  # noqa: A002 - as above
     """The organization of a change. Raises ValueError."""
     return _entity(Organization, {**body, "id": id})
 
@@ -43,7 +43,7 @@ def account_body(account: Account) -> dict[str, Any]:
     return _body(account, "id")
 
 
-def account_from_body(id: str, body: Mapping[str, Any]) -> Account:  # noqa: A002
+def account_from_body(id: str, body: Mapping[str, Any]) -> Account:  # noqa: A002 - as above
     """The account of a change. Raises ValueError."""
     return _entity(Account, {**body, "id": id})
 
@@ -53,7 +53,7 @@ def channel_body(channel: Channel) -> dict[str, Any]:
     return _body(channel, "id")
 
 
-def channel_from_body(id: str, body: Mapping[str, Any]) -> Channel:  # noqa: A002
+def channel_from_body(id: str, body: Mapping[str, Any]) -> Channel:  # noqa: A002 - as above
     """The channel of a change. Raises ValueError."""
     return _entity(Channel, {**body, "id": id})
 
@@ -63,7 +63,7 @@ def resource_policy_body(policy: ResourcePolicy) -> dict[str, Any]:
     return _body(policy, "id")
 
 
-def resource_policy_from_body(id: str, body: Mapping[str, Any]) -> ResourcePolicy:  # noqa: A002
+def resource_policy_from_body(id: str, body: Mapping[str, Any]) -> ResourcePolicy:  # noqa: A002 - as above
     """The resource policy of a change. Raises ValueError."""
     return _entity(ResourcePolicy, {**body, "id": id})
 

@@ -109,12 +109,15 @@ def check_prefix(prefix: str) -> None:
     """Raises InvalidPrefix unless log files may have the key prefix.
 
     A slash at its end would double in every key, which `aws cloudtrail validate-logs` cannot follow; one at its
-    start, and control characters, are refused for the same reason.
+    start, and control characters, are refused for the same reason. Not every object store can keep a key with a part
+    `.` or `..`.
     """
     if not 1 <= len(prefix) <= MAX_PREFIX:
         raise InvalidPrefix(f"S3 key prefix has 1 to {MAX_PREFIX} characters; this one has {len(prefix)}.")
     if prefix.startswith("/") or prefix.endswith("/") or "//" in prefix:
         raise InvalidPrefix("S3 key prefix neither begins nor ends with a slash, and has no two in a row.")
+    if not {".", ".."}.isdisjoint(prefix.split("/")):
+        raise InvalidPrefix("S3 key prefix has no part . or .. between slashes.")
     if not prefix.isprintable():
         raise InvalidPrefix("S3 key prefix has printable characters only.")
 

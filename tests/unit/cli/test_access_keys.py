@@ -70,6 +70,21 @@ def test_a_key_is_of_an_account_that_is_there_and_its_name_is_its_own(installati
         installation.run("access-key", "create", ACCOUNT, "--name", "auditor")
 
 
+@pytest.mark.parametrize("command", ["access-key", "token"])
+@pytest.mark.parametrize("name", ["\udcff", "a\nb", "\x00"])
+def test_a_name_can_be_printed(installation: Installation, command: str, name: str) -> None:
+    """The state store keeps it, and records have it: `\\udcff` is how a byte that is no UTF-8 comes in."""
+    with pytest.raises(SystemExit):
+        installation.run(command, "create", ACCOUNT, "--name", name)
+    assert json.loads(installation.run("access-key", "list", ACCOUNT, "--json")) == []
+
+
+@pytest.mark.parametrize("days", ["0", "999999999999"])
+def test_a_token_is_valid_for_a_time_that_can_be_kept(installation: Installation, days: str) -> None:
+    with pytest.raises(SystemExit):
+        installation.run("token", "create", ACCOUNT, "--name", "n", "--days", days)
+
+
 def test_a_key_that_is_not_there_cannot_be_removed(installation: Installation) -> None:
     with pytest.raises(CommandFailed, match="There is no access key AKIANOTHERE"):
         installation.run("access-key", "remove", "AKIANOTHERE")

@@ -53,6 +53,18 @@ def test_a_token_by_its_hash_is_kept_and_one_that_has_ended_is_not(state: StateS
     assert apply_declaration(ended, state.configuration, KEY).new_tokens == []
 
 
+@pytest.mark.parametrize("sha256_of", ["", f'sha256 = "{sha256(b"mine").hexdigest()}"\n'])
+def test_a_token_whose_end_is_set_to_the_past_is_refused_from_then_on(state: StateStore, sha256_of: str) -> None:
+    table = '[[accounts]]\nid = "111122223333"\n[[tokens]]\naccount_id = "111122223333"\nname = "n"\n' + sha256_of
+    declaration, _ = parse_declaration(table, "t")
+    made = apply_declaration(declaration, state.configuration, KEY).new_tokens
+    token_hash = sha256(made[0].token.encode() if made else b"mine").digest()
+    assert state.configuration.account_of_token(token_hash) == "111122223333"
+    ended, _ = parse_declaration(f"{table}expires_at = 2020-01-01T00:00:00Z\n", "t")
+    assert apply_declaration(ended, state.configuration, KEY).new_tokens == []
+    assert state.configuration.account_of_token(token_hash) is None
+
+
 def test_a_mistake_changes_nothing(state: StateStore) -> None:
     declaration, places = parse_declaration(WHOLE.replace("example-logs", "No"), "t")
     with pytest.raises(Mistakes):

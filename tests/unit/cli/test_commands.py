@@ -18,7 +18,6 @@ from opentrail_backends.object_store.port import PutOptions
 from opentrail_backends.state import open_state_store
 from opentrail_backends.state.port import PublicKey, StateStore
 from opentrail_cli import main as command_line
-from opentrail_cli import opening
 from opentrail_cli.credentials import secret_key_at
 from opentrail_cli.demo import _empty
 from opentrail_cli.demo_evidence import changed_byte
@@ -41,25 +40,6 @@ name = "everything"
 account_id = "{ACCOUNT}"
 s3_bucket_name = "example-logs"
 """
-
-
-@pytest.fixture
-def data(tmp_path: Path) -> Path:
-    return tmp_path / "data"
-
-
-@pytest.fixture
-def run(data: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
-    monkeypatch.setattr(opening, "configure_logs", lambda *_: None)
-
-    def call(*arguments: str, code: int = 0) -> str:
-        result = CliRunner().invoke(app, [*arguments, "--data-directory", str(data)])
-        if result.exception is not None and not isinstance(result.exception, SystemExit):
-            raise result.exception
-        assert result.exit_code == code, result.output
-        return result.output
-
-    return call
 
 
 def state_in(data: Path) -> StateStore:

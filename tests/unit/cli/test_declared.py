@@ -26,6 +26,13 @@ def test_the_form_is_checked_with_every_mistake_and_its_place() -> None:
     assert str(refused.value).startswith("trails.toml cannot be applied:")
 
 
+@pytest.mark.parametrize("limit", ["0", "-1", "inf", "nan"])
+def test_a_limit_is_a_positive_number(limit: str) -> None:
+    """JSON has no infinity: it would be kept as no limit of the account's own, which is the service's."""
+    with pytest.raises(Mistakes, match=r"accounts\[0\].bytes_per_second: Input should be"):
+        parse_declaration(f'[[accounts]]\nid = "111122223333"\nbytes_per_second = {limit}\n', "t")
+
+
 def test_an_unknown_table_and_what_is_no_toml() -> None:
     with pytest.raises(Mistakes, match="trail: there is no such key"):
         parse_declaration("[[trail]]\n", "t")

@@ -99,6 +99,22 @@ def test_an_organizations_trail_belongs_to_its_management_account() -> None:
     assert "belongs to the management account 111122223333" in told[0]
 
 
+def test_trails_of_an_account_that_is_no_management_account_any_more_are_its_own_from_then_on() -> None:
+    without_trails = WHOLE[: WHOLE.index("[[trails]]")]
+    handed_over = without_trails.replace(
+        'management_account_id = "111122223333"\nmember_account_ids = ["444455556666"]',
+        'management_account_id = "444455556666"',
+    )
+    before = after(WHOLE)
+    changed = after(handed_over, before, now=9000)
+    (was,), (trail,) = before.trails.values(), changed.trails.values()
+    assert trail == replace(was, organization_id=None)
+    assert changed.trails_for("111122223333", "us-east-1") == (trail,)
+    assert changed.trails_for("444455556666", "us-east-1") == ()
+    assert changes(handed_over, changed, now=9999) == []
+    assert not after(handed_over, before, now=9000, prune=True).trails
+
+
 def test_an_account_is_in_one_organization_only() -> None:
     second = '[[organizations]]\nid = "o-secondorgid"\nmanagement_account_id = "444455556666"\n'
     assert any("444455556666 is in o-" in mistake for mistake in mistakes(WHOLE + second))
@@ -119,6 +135,18 @@ def test_administrators_that_the_api_registered_stay_while_they_are_members() ->
     (change,) = changes(without_it, after(registered))
     assert change.body is not None
     assert change.body["delegated_administrators"] == []
+
+
+def test_a_management_account_is_no_delegated_administrator() -> None:
+    registered = WHOLE.replace("[[tokens]]", 'delegated_administrators = ["444455556666"]\n\n[[tokens]]')
+    declared = registered.replace('["444455556666"]\n\n', '["111122223333"]\n\n')
+    assert "111122223333 is the management account" in mistakes(declared)[0]
+    handed_over = WHOLE[: WHOLE.index("[[trails]]")].replace(
+        'management_account_id = "111122223333"', 'management_account_id = "444455556666"'
+    )
+    (organization,) = after(handed_over, after(registered), now=9000).organizations.values()
+    assert organization.management_account_id == "444455556666"
+    assert organization.delegated_administrators == frozenset()
 
 
 def trails(number: int, **fields: str) -> str:

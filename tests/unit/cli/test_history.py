@@ -7,6 +7,7 @@ import io
 import json
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -163,6 +164,15 @@ def test_values_of_other_types_are_shown_as_json(history, run):
         "'-5",
         '["ü"]',
     ]
+
+
+def test_numbers_are_written_as_they_stand_in_the_record(history, run):
+    """Python reads no whole number of more than 4,300 digits; one event must not cost all the others."""
+    long = event(1, requestParameters={"count": 7}, userAgent=[8])
+    record = b" " + long.record.replace(b"7", b"7" * 5000).replace(b"8", b"8.50")
+    add(history, replace(long, record=record), event(2))
+    first, second = rows(run("--format", "csv"))
+    assert [first["Event ID"], second["Event ID"], second["User agent"]] == ["id-2", "id-1", "[8.50]"]
 
 
 def test_only_what_was_asked_for_is_written(history, run):

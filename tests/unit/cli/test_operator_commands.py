@@ -7,24 +7,18 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
 from opentrail_backends.event_bus.port import Message, Partition
-from opentrail_cli import opening
+from opentrail_cli import settle
 from opentrail_cli.composition import Parts
 from opentrail_cli.errors import CommandFailed
-from opentrail_cli.main import app
 from opentrail_cli.services import SPOOL_BUCKET
 from opentrail_cli.settings import read_settings
+from opentrail_delivery.settle import Settle, SettleTools
 from opentrail_delivery.settle_reader import SettleReader
 from opentrail_delivery.spool import Spool
 
 REGION = "eu-central-1"
-
-
-@pytest.fixture
-def data(tmp_path: Path) -> Path:
-    return tmp_path / "data"
 
 
 @pytest.fixture
@@ -37,20 +31,6 @@ def parts(data: Path) -> Iterator[Parts]:
         opened.state.ledger.own(REGION, 0, 0)
         opened.spool_store.create_bucket(SPOOL_BUCKET)
         yield opened
-
-
-@pytest.fixture
-def run(data: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
-    monkeypatch.setattr(opening, "configure_logs", lambda *_: None)
-
-    def call(*arguments: str, code: int = 0) -> str:
-        result = CliRunner().invoke(app, [*arguments, "--data-directory", str(data)])
-        if result.exception is not None and not isinstance(result.exception, SystemExit):
-            raise result.exception
-        assert result.exit_code == code, result.output
-        return result.output
-
-    return call
 
 
 def poison(parts: Parts) -> str:
@@ -151,3 +131,14 @@ def test_they_make_no_empty_installation(run: Callable[..., str], data: Path, co
     with pytest.raises(CommandFailed, match="start `opentrail up` there first"):
         run(command)
     assert not data.exists()
+
+
+def test_settle_makes_files_with_the_settings_of_delivery(
+    run: Callable[..., str], parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[SettleTools] = []
+    monkeypatch.setattr(settle, "Settle", lambda tools: (seen.append(tools), Settle(tools))[1])
+    monkeypatch.setenv("OPENTRAIL_RECORD_PROOFS", "false")
+    monkeypatch.setenv("OPENTRAIL_FILE_BYTES", "2000000")
+    run("settle")
+    assert (seen[0].settings.record_proofs, seen[0].settings.file_bytes) == (False, 2_000_000)

@@ -185,7 +185,7 @@ def test_help(capsys):
 def test_it_needs_nothing_that_an_auditors_installation_lacks():
     code = (
         "import sys\n"
-        "for name in ('typer', 'rich', 'grpc', 'boto3', 'botocore', 'obstore', 'sqlalchemy', 'pydantic_settings'):\n"
+        "for name in ('typer', 'rich', 'grpc', 'boto3', 'botocore', 'obstore', 'sqlalchemy', 'pydantic'):\n"
         "    sys.modules[name] = None\n"
         "from opentrail_cli.prove import main\n"
         "sys.exit(main(['--help']))\n"

@@ -137,7 +137,7 @@ def test_the_documentation_names_every_setting_and_no_other() -> None:
 
     text = (Path(__file__).parents[3] / "docs" / "configuration.md").read_text(encoding="utf-8")
     table = text[text.index("<!-- settings -->") : text.index("<!-- end -->")]
-    named = {
+    named = [
         name for row in re.findall(r"^\| (`[^|]+) \|", table, re.MULTILINE) for name in re.findall(r"`(\w+)`", row)
-    }
-    assert named == set(Settings.model_fields)
+    ]
+    assert sorted(named) == sorted(Settings.model_fields), "each once"

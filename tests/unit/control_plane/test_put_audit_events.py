@@ -82,7 +82,6 @@ def put(intake: ToldIntake, state: StateStore):
             history=ConfigurationHistory(changes),
             state=state,
             now=NOW,
-            now_ms=NOW * 1000,
             ports=ports or Ports(None, intake, (REGION,), bytes(32)),
             request_id="request",
         )

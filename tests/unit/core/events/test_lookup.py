@@ -270,3 +270,5 @@ def test_the_record_is_shown_as_it_is_but_for_its_event_context():
     with_context = text({**FULL, "eventContext": {"requestContext": {"a": "b"}}, "more": '"eventContext"'})
     shown = api_event(with_context, NOW)["CloudTrailEvent"]
     assert json.loads(shown) == {**FULL, "more": '"eventContext"'}
+    spaced = b" \n" + with_context + b"\t"
+    assert api_event(spaced, NOW)["CloudTrailEvent"] == shown

@@ -92,12 +92,12 @@ def test_names_of_buckets_that_are_refused(name):
         check_bucket_name(name)
 
 
-@pytest.mark.parametrize("prefix", ["p", "a/b", "p" * 200])
+@pytest.mark.parametrize("prefix", ["p", "a/b", "p" * 200, ".a", "a..b", "..."])
 def test_prefixes(prefix):
     check_prefix(prefix)
 
 
-@pytest.mark.parametrize("prefix", ["", "p" * 201, "p/", "/p", "a//b", "a\nb"])
+@pytest.mark.parametrize("prefix", ["", "p" * 201, "p/", "/p", "a//b", "a\nb", ".", "..", "../b", "a/./b", "a/.."])
 def test_prefixes_that_are_refused(prefix):
     with pytest.raises(InvalidPrefix):
         check_prefix(prefix)
