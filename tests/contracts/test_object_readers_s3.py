@@ -43,6 +43,13 @@ def stored(body: bytes, length: int | None = None, **headers: str) -> bytes:
     return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
 
 
+def chunked(status: int, body: bytes, **headers: str) -> bytes:
+    """Also S3's own errors come so."""
+    lines = [f"HTTP/1.1 {status} Status", "Transfer-Encoding: chunked", "Connection: close"]
+    lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
+    return "\r\n".join(lines).encode() + b"\r\n\r\n%x\r\n%s\r\n0\r\n\r\n" % (len(body), body)
+
+
 def test_stored_bytes_are_not_inflated_whatever_their_headers_say(scripted: Any) -> None:
     body = gzip.compress(b"content")
     reader, server = scripted(stored(body, Content_Encoding="gzip", x_amz_meta_signature="0a", Content_Type="x"))
@@ -71,6 +78,13 @@ def test_stored_bytes_are_not_inflated_whatever_their_headers_say(scripted: Any)
         (b"nonsense\r\n\r\n", "no whole answer"),
         ("close", "no whole answer"),
         ("reset", "no whole answer"),
+        (chunked(200, b"bo", Content_Length="4"), "not of the length"),
+        (chunked(200, b"body" * 100, Content_Length="4"), "not of the length"),
+        (chunked(200, b"body"), "Content-Length"),
+        (chunked(200, b"body" * 100_000), "Content-Length"),
+        (chunked(403, b"<Error><Code>AccessDenied</Code></Error>"), "answered 403 AccessDenied"),
+        (chunked(403, b"<Error><Code>AccessDenied</Code>" + b" " * 1_000_000), "answered 403 AccessDenied"),
+        (stored(b"", 1 << 40).replace(b"200 OK", b"503 Slow Down"), "no whole answer"),
     ],
 )
 def test_whatever_is_not_the_object_could_not_be_read(scripted: Any, given: Answer, told: str) -> None:
@@ -96,7 +110,7 @@ def test_keys_that_a_url_could_change_are_asked_for_as_they_are(scripted: Any, k
     assert outcome(reader, key) == StoredObject(b"body", {"signature": "0a"})
     assert server.requests[-1].line == f"GET /trail-logs/{key} HTTP/1.1".replace("\t", "%09")
     assert isinstance(outcome(scripted(answer(404, "NoSuchKey"))[0], key), ObjectMissing)
-    for failure in (answer(404), answer(503, "SlowDown"), stored(b"body", 5), "close"):
+    for failure in (answer(404), answer(503, "SlowDown"), stored(b"body", 5), "close", chunked(200, b"body")):
         assert isinstance(outcome(scripted(failure)[0], key), CouldNotRead)
 
 
@@ -135,16 +149,16 @@ def test_a_server_that_says_nothing_is_given_up(scripted: Any, monkeypatch: pyte
     found = outcome(scripted("silent")[0])
     assert isinstance(found, CouldNotRead)
     assert "too slow" in str(found)
-    assert time.monotonic() - began < 8
+    assert time.monotonic() - began < 15
 
 
 def test_a_port_that_nobody_listens_on_could_not_be_reached(reading: Reading) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        endpoint = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    reader = reading(endpoint, attempts=1)
-    assert "Could not connect to server" in str(outcome(reader))
-    with pytest.raises(CouldNotRead):
-        list(reader.list("trail-logs", ""))
+    with socket.socket() as kept:  # nobody gets the port meanwhile, and nobody listens on it
+        kept.bind(("127.0.0.1", 0))
+        reader = reading(f"http://127.0.0.1:{kept.getsockname()[1]}", attempts=1)
+        assert "Could not connect to server" in str(outcome(reader))
+        with pytest.raises(CouldNotRead):
+            list(reader.list("trail-logs", ""))
 
 
 def test_without_credentials_nothing_could_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -189,6 +203,14 @@ def test_who_may_not_ask_for_the_region_takes_the_one_asked_for(scripted: Any) -
     assert "/us-east-1/s3/" in server.requests[1].headers["authorization"]
 
 
+@pytest.mark.parametrize("said", [answer(403), stored(b""), stored(b"<hr><p>Bad Gateway").replace(b"200 OK", b"502 x")])
+def test_a_gateway_that_answers_in_place_of_s3_does_not_tell_the_region(reading: Reading, said: Answer) -> None:
+    with serving() as serve:
+        server = serve(said, stored(b"body"))
+        assert outcome(reading(server.endpoint, attempts=1)) == StoredObject(b"body", {})
+    assert "/us-east-1/s3/" in server.requests[1].headers["authorization"]
+
+
 def page(keys: list[str], token: str | None) -> bytes:
     more = (
         f"<IsTruncated>true</IsTruncated><NextContinuationToken>{token}</NextContinuationToken>"
@@ -210,7 +232,16 @@ def test_a_list_that_fails_on_a_later_page_is_not_a_shorter_list(scripted: Any) 
 
 
 @pytest.mark.parametrize(
-    "given", [answer(404, "NoSuchBucket"), answer(403, "AccessDenied"), "close", stored(b"<a>"), stored(b"<a/>", 9)]
+    "given",
+    [
+        answer(404, "NoSuchBucket"),
+        answer(403, "AccessDenied"),
+        "close",
+        stored(b"<a>"),
+        stored(b"<a/>", 9),
+        page(["a"], None).replace(b"2026-03-01T10:00:00.500Z", b"some time in March 2026!"),
+        page(["a"], None).replace(b"LastModified", b"LastModifier"),
+    ],
 )
 def test_a_list_that_does_not_come_could_not_be_read(scripted: Any, given: Answer) -> None:
     with pytest.raises(CouldNotRead):

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import math
 import socket
+import sys
+import threading
 import time
+from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
 from opentrail_validator.readers import s3_transfers
 from opentrail_validator.readers.port import CouldNotRead, ObjectDamaged, ObjectMissing, Outcome, Place, StoredObject
+from opentrail_validator.readers.s3 import S3Reader
 from tests.contracts.s3_reading import Reading, outcome, reading
 from tests.evidence_maker.layouts import lay_in_s3
 from tests.evidence_maker.maker import MadeObject
@@ -102,13 +108,25 @@ def test_a_server_that_is_throttled_for_a_while_is_read_all_the_same(
     with FaultyS3(minio.endpoint) as faulty:
         reader = reading(faulty.endpoint, **keys_of(minio))
         reader.get(bucket, KEYS[0])
-        faulty.begin(Trouble(Kind.SLOW_DOWN, frozenset({bucket}), until=time.monotonic() + 0.4, left=10**6))
+        faulty.begin(Trouble(Kind.SLOW_DOWN, frozenset({bucket}), until=math.inf, left=10**6))
+        ending = threading.Thread(target=end_a_moment_after_the_first, args=(faulty,))
+        ending.start()
         outcomes = list(reader.read_all([Place(bucket, key) for key in KEYS], lambda _, outcome: outcome))
-        assert faulty.struck
-        faulty.begin(Trouble(Kind.DENIED, frozenset({bucket}), until=time.monotonic() + 60, left=10**6))
+        ending.join()
+        faulty.begin(Trouble(Kind.DENIED, frozenset({bucket}), until=math.inf, left=10**6))
         refused = list(reader.read_all([Place(bucket, key) for key in KEYS[:9]], lambda _, outcome: outcome))
+    assert faulty.struck[Kind.SLOW_DOWN]
     assert [type(found) for found in outcomes] == [StoredObject] * len(KEYS)
     assert [type(found) for found in refused] == [CouldNotRead] * 9
+
+
+def end_a_moment_after_the_first(faulty: FaultyS3) -> None:
+    """Ends the trouble 0.4 s after it has struck somebody."""
+    deadline = time.monotonic() + 60
+    while not faulty.struck and time.monotonic() < deadline:
+        time.sleep(0.01)
+    time.sleep(0.4)
+    faulty.end_troubles()
 
 
 def test_credentials_that_the_server_does_not_know_could_not_read(
@@ -144,6 +162,45 @@ def test_a_caller_who_was_away_for_long_is_given_everything(
                 relay.cut_all()
                 time.sleep(0.7)
     assert sizes == [len(body)] * 20
+
+
+def test_a_source_of_places_that_takes_long_loses_nothing(
+    minio: S3Server, reading: Reading, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may have to read, and wait, itself."""
+    monkeypatch.setattr(s3_transfers, "_STALE", 0.5)
+    bucket, body = minio.new_bucket(), bytes(256 << 10)
+    lay_in_s3({(bucket, key): MadeObject(body, {}) for key in KEYS}, minio.client)
+    with CuttingRelay(int(minio.endpoint.rpartition(":")[2]), 1 << 40) as relay:
+        reader = reading(f"http://{relay.address}", attempts=1, **keys_of(minio))
+
+        def places() -> Iterator[Place]:
+            for number, key in enumerate(KEYS):
+                if number in {70, 75, 80}:
+                    relay.cut_all()
+                    time.sleep(0.7)
+                yield Place(bucket, key)
+
+        sizes = list(reader.read_all(places(), lambda _, outcome: len(_body(outcome))))
+    assert sizes == [len(body)] * len(KEYS)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="there is no /proc")
+def test_readings_together_keep_no_more_connections_than_one(
+    minio: S3Server, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run over many chains has many readings, and a process may have a thousand files open."""
+    for name, value in keys_of(minio).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", minio.endpoint)
+    reader = S3Reader("us-east-1", concurrency=32)
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    places = [Place(bucket, key) for key in KEYS]
+    for _ in range(2):
+        at_once = [reader.read_all(places, lambda place, _: place) for _ in range(8)]
+        assert [next(results) for results in at_once] == places[:1] * 8
+        assert [list(results) for results in at_once] == [places[1:]] * 8
+    assert len(list(Path("/proc/self/fd").iterdir())) - before < 32 + 8 * 5
 
 
 def _body(outcome: Outcome) -> bytes:

@@ -7,21 +7,23 @@ never a missing object. Keys in a bundle prove nothing: whoever made the bundle 
 from __future__ import annotations
 
 import base64
-import errno
 import json
 import sqlite3
-import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
+import msgspec
+
 from opentrail.evidence.chain_head import MalformedHead, parse_head
 from opentrail_validator.bundle import FORMAT, INDEX, MANIFEST, METADATA_SUFFIX, path_by_hash, path_of
 from opentrail_validator.bundle_index import Index, blob, name
-from opentrail_validator.question import Checks, Question
+from opentrail_validator.question import Question
+from opentrail_validator.readers.local_file import read_file, size_of
 from opentrail_validator.readers.port import (
+    MAX_BYTES,
     ApiNotReached,
     ApiRefused,
     CouldNotRead,
@@ -35,11 +37,14 @@ from opentrail_validator.readers.port import (
     StoredObject,
 )
 from opentrail_validator.readers.threads import Begun, ReadingThreads, read_one
-from opentrail_validator.trail_place import TrailPlace
+from opentrail_validator.trail_place import LAST_MOMENT
 
 T = TypeVar("T")
-_THREADS: Final = 8
+_THREADS: Final = 4
 _PAGE: Final = 1000
+_MAX_MANIFEST: Final = 64 << 20
+"""Bytes; a question, of which there is one for each chain, has some five hundred."""
+_MAX_METADATA: Final = 1 << 20
 _NOT_HERE: Final = "not in this bundle"
 _NO_INDEX: Final = "the bundle's index cannot be read"
 _OUTCOMES: Final[dict[str, type[Exception]]] = {
@@ -56,18 +61,19 @@ class Bundle:
     def __init__(self, root: Path) -> None:
         self.root = root
         try:
-            manifest = json.loads((root / MANIFEST).read_bytes())
+            manifest = json.loads(read_file(root / MANIFEST, _MAX_MANIFEST))
             if manifest["format"] != FORMAT:
                 raise ReaderUnavailable(f"{root} is a bundle of another format: {str(manifest['format'])[:80]!r}")
-            self.questions = tuple(_question(fields) for fields in manifest["questions"])
+            self.questions = _questions(manifest["questions"])
             self.collected = str(manifest["collected"])
             self.are_pinned = bool(manifest["publicKeys"]["pinned"])
             self.has_heads = manifest["heads"] is not None
+            size_of(root / INDEX)  # it is a file
             self.index = Index.open(root / INDEX)
             self.index.rows("SELECT COUNT(*) FROM absent WHERE bucket = ?", b"")
-        except FileNotFoundError:
+        except ObjectMissing:
             raise ReaderUnavailable(f"{root} is no evidence bundle, or its collection did not finish") from None
-        except (OSError, *_UNREADABLE) as error:
+        except (ObjectDamaged, CouldNotRead, *_UNREADABLE) as error:
             raise ReaderUnavailable(f"The bundle {root} cannot be read: {error}") from None
 
     def close(self) -> None:
@@ -108,7 +114,7 @@ class BundleReader:
                     if not key.startswith(wanted):
                         return
                     if key > after:
-                        yield ListedObject(name(key), modified)
+                        yield ListedObject(name(key), _moment(modified))
                     first = key + b"\0"
         if state == "failed":
             raise CouldNotRead(str(detail))
@@ -129,9 +135,9 @@ class BundleReader:
     def _begin(self, place: Place) -> Begun:
         """Finds an object. Raises ObjectMissing, ObjectDamaged, CouldNotRead."""
         for path in (path_of(*place), path_by_hash(*place)):
-            size = None if path is None else _size(self._root / path)
-            if size is not None:
-                return Begun(size, partial(self._read, self._root / str(path), *place))
+            if path is not None:
+                with suppress(ObjectMissing):
+                    return Begun(size_of(self._root / path), partial(self._read, self._root / path, *place))
         with _telling_of_the_index():
             query = "SELECT outcome, detail FROM absent WHERE bucket = ? AND key = ?"
             for outcome, detail in self._index.rows(query, *map(blob, place)):
@@ -139,17 +145,20 @@ class BundleReader:
         raise CouldNotRead(_NOT_HERE)
 
     def _read(self, file: Path, bucket: str, key: str) -> StoredObject:
-        """An object and its metadata, if it had some. Raises CouldNotRead."""
+        """An object and its metadata, if it had some. Raises ObjectMissing, ObjectDamaged, CouldNotRead."""
+        body = read_file(file, MAX_BYTES)
         try:
-            body = file.read_bytes()
-            beside = file.with_name(file.name + METADATA_SUFFIX)
-            text = beside.read_bytes() if beside.is_file() else None
-        except OSError as error:
-            raise CouldNotRead(error.strerror or str(error)) from None
-        with _telling_of_the_index():
-            query = "SELECT metadata FROM metadata WHERE bucket = ? AND key = ?"
-            rows = [(text,)] if text is not None else self._index.rows(query, blob(bucket), blob(key))
-        return StoredObject(body, _metadata(rows[0][0]) if rows else None)
+            text: str | bytes = read_file(file.with_name(file.name + METADATA_SUFFIX), _MAX_METADATA)
+        except ObjectMissing:
+            with _telling_of_the_index():
+                query = "SELECT metadata FROM metadata WHERE bucket = ? AND key = ?"
+                rows = self._index.rows(query, blob(bucket), blob(key))
+            if not rows:
+                return StoredObject(body, None)
+            text = rows[0][0]
+        except ObjectDamaged as error:
+            raise CouldNotRead(f"the metadata that was kept beside it cannot be read: {error}") from None
+        return StoredObject(body, _metadata(text))
 
     def _answer(self, bucket: str, prefix: str, start_after: str) -> tuple[int, str, str, bytes | None] | None:
         """The list that holds what is asked for: of this prefix or a shorter one; the one that was read furthest."""
@@ -234,23 +243,19 @@ class BundleHeads:
         return "those that came with the bundle"
 
 
-def _question(fields: Mapping[str, Any]) -> Question:
-    """A question of the manifest. Raises TypeError, KeyError."""
-    place, checks = TrailPlace(**fields["place"]), Checks(**fields["checks"])
-    if not all(type(fields[time]) is int for time in ("start", "end", "now")):
-        raise TypeError("a time is no number")
-    return Question(**{**fields, "place": place, "checks": checks})
+def _questions(fields: Any) -> tuple[Question, ...]:
+    """Those of the manifest. Raises ValueError."""
+    questions = msgspec.convert(fields, tuple[Question, ...])
+    if not all(0 <= time < LAST_MOMENT for asked in questions for time in (asked.start, asked.end, asked.now)):
+        raise ValueError("a time of its questions is none")
+    return questions
 
 
-def _size(path: Path) -> int | None:
-    """Of a file; None: there is none. Raises CouldNotRead."""
-    try:
-        found = path.stat()
-    except OSError as error:
-        if error.errno in {errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG}:
-            return None
-        raise CouldNotRead(error.strerror or str(error)) from None
-    return found.st_size if stat.S_ISREG(found.st_mode) else None
+def _moment(modified: Any) -> float | None:
+    """When an object was put. Raises ValueError, TypeError."""
+    if modified is not None and not 0 <= modified < LAST_MOMENT:
+        raise ValueError("the time of an object is none")
+    return modified  # type: ignore[no-any-return]  # it was compared with numbers
 
 
 def _metadata(text: str | bytes) -> Mapping[str, str]:
@@ -265,11 +270,10 @@ def _metadata(text: str | bytes) -> Mapping[str, str]:
 
 
 def _public_key(fields: Mapping[str, Any]) -> PublicKey:
-    return PublicKey(
-        base64.b64decode(fields["Value"], validate=True),
-        fields.get("ValidityStartTime"),
-        fields.get("ValidityEndTime"),
-    )
+    validity = fields.get("ValidityStartTime"), fields.get("ValidityEndTime")
+    if not all(time is None or type(time) is int for time in validity):
+        raise TypeError("a time of a key is no number")
+    return PublicKey(base64.b64decode(fields["Value"], validate=True), *validity)
 
 
 def _overlaps(key: PublicKey, start: int, end: int) -> bool:

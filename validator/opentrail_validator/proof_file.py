@@ -4,6 +4,8 @@ It holds one record's bytes, its way up the Merkle tree over the records of its 
 has the tree's root. Here is only its form; `proof` says whether it proves anything.
 """
 
+# ruff: noqa: N815 - members are spelled as in the record
+
 from __future__ import annotations
 
 import base64
@@ -42,13 +44,12 @@ class OtherProofVersion(MalformedProof):
 class Event(msgspec.Struct, frozen=True):
     """What a record says of itself, as far as a proof shows it. Values of any type: nobody has checked them."""
 
-    # The names are the record's own.
-    eventID: Any = None  # noqa: N815
-    eventTime: Any = None  # noqa: N815
-    eventSource: Any = None  # noqa: N815
-    eventName: Any = None  # noqa: N815
-    awsRegion: Any = None  # noqa: N815
-    recipientAccountId: Any = None  # noqa: N815
+    eventID: Any = None
+    eventTime: Any = None
+    eventSource: Any = None
+    eventName: Any = None
+    awsRegion: Any = None
+    recipientAccountId: Any = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,9 +24,13 @@ class AwsApi:
     """The CloudTrail API of a region (at `endpoint_url`), and Organizations. Safe for several threads."""
 
     def __init__(self, region: str, endpoint_url: str | None = None) -> None:
+        """Raises ReaderUnavailable."""
         self._region = region
         self._endpoint_url = endpoint_url
-        self._session = boto3.Session()
+        try:
+            self._session = boto3.Session()
+        except BotoCoreError as error:  # a profile that is not there
+            raise ReaderUnavailable(f"The CloudTrail API cannot be asked with these AWS settings: {error}") from None
         self._lock = Lock()
         self._clients: dict[str, Any] = {}
 
@@ -89,7 +93,7 @@ def _translated_errors() -> Iterator[None]:
         yield
     except ClientError as error:
         raise ApiRefused(str(error)) from None
-    except BotoCoreError as error:
+    except (BotoCoreError, RuntimeError) as error:  # RuntimeError: credentials that are expired when they are new
         raise ApiNotReached(str(error)) from None
     except ValueError as error:  # an endpoint that is no URL
         raise ApiRefused(str(error)) from None

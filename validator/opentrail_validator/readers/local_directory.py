@@ -10,12 +10,8 @@ from __future__ import annotations
 
 import base64
 import binascii
-import errno
 import json
-import os
-import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeVar
@@ -23,8 +19,10 @@ from typing import Any, Final, NamedTuple, TypeVar
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from opentrail_validator.readers.local_file import read_file, size_of
 from opentrail_validator.readers.local_listing import list_files, list_folders
 from opentrail_validator.readers.port import (
+    MAX_BYTES,
     CouldNotRead,
     ListedObject,
     ObjectDamaged,
@@ -43,7 +41,8 @@ METADATA_SUFFIX: Final = ".metadata.json"
 _NONCE_BYTES: Final = 12
 _KEY_BYTES: Final = 32
 _MAX_HEADER: Final = 64 * 1024
-_THREADS: Final = 8
+_MAX_METADATA: Final = 1 << 20
+_THREADS: Final = 4
 _PROBES: Final = 32
 """How many other objects are tried to tell a wrong storage key from an altered object."""
 
@@ -98,10 +97,10 @@ class LocalDirectory:
 
     def _begin(self, place: Place) -> Begun:
         path = self._path(place.bucket, place.key)
-        return Begun(_size(path), lambda: self._load(path))
+        return Begun(size_of(path), lambda: self._load(path))
 
     def _load(self, path: Path) -> StoredObject:
-        data = _read(path)
+        data = read_file(path, MAX_BYTES)
         if data.startswith(MAGIC):
             return self._open(data)
         return StoredObject(data, _plain_metadata(path))
@@ -150,7 +149,7 @@ class LocalDirectory:
 
     def _opens(self, path: Path) -> bool:
         try:
-            header = _read_header(_read(path))
+            header = _read_header(read_file(path, MAX_BYTES))
             return header.encryption is not None and self._unwrap(header) is not None
         except (ObjectMissing, ObjectDamaged, CouldNotRead):
             return False
@@ -196,40 +195,9 @@ def _is_text_map(value: Any) -> bool:
     return isinstance(value, dict) and all(isinstance(text, str) for text in value.values())
 
 
-def _size(path: Path) -> int:
-    """The file's size. Raises ObjectMissing, CouldNotRead."""
-    with _translated_errors(path):
-        status = path.stat()
-    if not stat.S_ISREG(status.st_mode):
-        raise ObjectMissing(f"{path} is no file")
-    return status.st_size
-
-
-def _read(path: Path) -> bytes:
-    """The bytes of a regular file: a pipe or device in its place would be read for ever, or never."""
-    with _translated_errors(path):
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        with os.fdopen(descriptor, "rb") as file:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise ObjectMissing(f"{path} is no file")
-            return file.read()
-
-
-@contextmanager
-def _translated_errors(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
-        raise ObjectMissing(str(path)) from None
-    except OSError as error:
-        if error.errno in {errno.ENAMETOOLONG, errno.ELOOP}:
-            raise ObjectMissing(str(path)) from None
-        raise CouldNotRead(error.strerror or str(error)) from None
-
-
 def _plain_metadata(path: Path) -> Mapping[str, str] | None:
     try:
-        metadata = json.loads(_read(path.with_name(path.name + METADATA_SUFFIX)))
+        metadata = json.loads(read_file(path.with_name(path.name + METADATA_SUFFIX), _MAX_METADATA))
     except ObjectMissing:
         return None
     except (ValueError, RecursionError):

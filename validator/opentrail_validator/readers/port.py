@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol, TypeAlias, TypeVar
+from typing import Final, NamedTuple, Protocol, TypeAlias, TypeVar
 
 T = TypeVar("T")
+
+MAX_BYTES: Final = (1 << 30) + (1 << 20)
+"""Of an object: no file of evidence is larger, were it stored as it is."""
 
 
 class ObjectMissing(Exception):

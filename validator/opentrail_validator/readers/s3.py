@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any, Final, TypeVar
 
 from opentrail_validator.readers.port import (
+    MAX_BYTES,
     CouldNotRead,
     ListedObject,
     ObjectDamaged,
@@ -22,12 +23,11 @@ from opentrail_validator.readers.port import (
     ReaderUnavailable,
     StoredObject,
 )
-from opentrail_validator.readers.threads import MAX_BYTES
 
 try:
-    from botocore.exceptions import BotoCoreError, ClientError
+    from botocore.exceptions import BotoCoreError
 
-    from opentrail_validator.readers.s3_answers import meaning_of
+    from opentrail_validator.readers.s3_answers import SDK_ERRORS, meaning_of
     from opentrail_validator.readers.s3_buckets import PATIENCE, Bucket, Buckets
     from opentrail_validator.readers.s3_transfer import Request
     from opentrail_validator.readers.s3_transfers import Transfers
@@ -36,8 +36,6 @@ except ImportError:
 
 T = TypeVar("T")
 
-_ERRORS: Final = (BotoCoreError, ClientError, OSError, ValueError)
-"""What the SDK raises."""
 _PLAIN_KEY: Final = re.compile(r"(?!\.{1,2}(?:/|\Z))[A-Za-z0-9._-]+(?:/(?!\.{1,2}(?:/|\Z))[A-Za-z0-9._-]+)*")
 """A key that stands in a URL as it is, and that nobody writes in another way: those of CloudTrail all do."""
 
@@ -46,8 +44,14 @@ class S3Reader:
     """Reads objects and lists from S3. `concurrency`: how many objects are read at a time, for all threads."""
 
     def __init__(self, region: str, *, concurrency: int = 128, endpoint_url: str | None = None) -> None:
-        """`region`: for buckets that do not tell theirs. `endpoint_url`: another server than the one found so."""
-        self._buckets = Buckets(region, endpoint_url)
+        """`region`: for buckets that do not tell theirs. `endpoint_url`: another server than the one found so.
+
+        Raises ReaderUnavailable.
+        """
+        try:
+            self._buckets = Buckets(region, endpoint_url)
+        except (BotoCoreError, ValueError) as error:  # a profile that is not there, a setting that is no number
+            raise ReaderUnavailable(f"S3 cannot be read with these AWS settings: {error}") from None
         self._transfers = Transfers(concurrency, PATIENCE)
 
     def get(self, bucket: str, key: str) -> StoredObject:
@@ -64,8 +68,7 @@ class S3Reader:
     def list(self, bucket: str, prefix: str, start_after: str = "") -> Iterator[ListedObject]:
         """Objects whose keys start with `prefix` and sort after `start_after`, in UTF-8 order. Raises CouldNotRead."""
         for page in self._pages(bucket, Prefix=prefix, StartAfter=start_after):
-            for entry in page.get("Contents", ()):
-                yield ListedObject(entry["Key"], datetime.fromisoformat(entry["LastModified"]).timestamp())
+            yield from map(_listed, page.get("Contents", ()))
 
     def folders(self, bucket: str, prefix: str) -> Iterator[str]:
         """The next parts of keys that go on after `prefix` with a part and a `/`, each once. Raises CouldNotRead."""
@@ -80,7 +83,7 @@ class S3Reader:
                 if "IsTruncated" not in page:  # the SDK takes any XML for an empty list
                     raise CouldNotRead(f"the answer of {opened.host} is no list of objects")
                 yield page
-        except _ERRORS as error:
+        except SDK_ERRORS as error:
             raise CouldNotRead(str(meaning_of(error, opened.host, opened.region))) from None
 
     def _begin(self, place: Place) -> Request | Callable[[], Outcome]:
@@ -94,17 +97,27 @@ class S3Reader:
         return partial(_read_by_sdk, bucket, key)
 
 
+def _listed(entry: Mapping[str, Any]) -> ListedObject:
+    """An object in a list. Raises CouldNotRead."""
+    try:
+        return ListedObject(entry["Key"], datetime.fromisoformat(entry["LastModified"]).timestamp())
+    except (KeyError, ValueError, OverflowError) as error:
+        raise CouldNotRead(f"a list has an object without its key or time: {error}") from None
+
+
 def _read_by_sdk(bucket: Bucket, key: str) -> Outcome:
     try:
         answer = bucket.client.get_object(Bucket=bucket.name, Key=key)
         body = answer["Body"]  # not by `with`: that would give the stream within, and its own errors
         try:
+            if "ContentLength" not in answer:
+                return CouldNotRead(f"{bucket.host} answered without Content-Length")
             if answer["ContentLength"] > MAX_BYTES:
                 return ObjectDamaged(f"it has {answer['ContentLength']:,} bytes, more than any file of evidence")
             return StoredObject(body.read(), {name.lower(): text for name, text in answer["Metadata"].items()})
         finally:
             body.close()
-    except _ERRORS as error:
+    except SDK_ERRORS as error:
         return meaning_of(error, bucket.host, bucket.region)
 
 

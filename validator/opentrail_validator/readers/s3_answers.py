@@ -10,9 +10,11 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from opentrail_validator.readers.port import CouldNotRead, ObjectMissing
 
+SDK_ERRORS: Final = (BotoCoreError, ClientError, OSError, ValueError, RuntimeError)
+"""What the SDK raises. RuntimeError: credentials that are expired when they are new."""
 _CODE: Final = re.compile(rb"<Code>([A-Za-z0-9._:-]{1,80})</Code>")
 _MESSAGE: Final = re.compile(rb"<Message>([^<]{1,300})</Message>")
-_LOOKED_AT: Final = 64 * 1024
+LOOKED_AT: Final = 64 * 1024
 """Bytes of an answer; what is longer is no error of S3's."""
 _WRONG_REGION: Final = frozenset(
     {"PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException"}
@@ -24,14 +26,14 @@ def meaning_of(error: Exception, host: str, region: str) -> ObjectMissing | Coul
     if isinstance(error, ClientError):
         told = error.response["Error"]
         return _answer(str(told.get("Code", "")), str(told.get("Message", "")), str(error), region)
-    if isinstance(error, BotoCoreError):
+    if isinstance(error, BotoCoreError | RuntimeError):
         return CouldNotRead(str(error))
     return CouldNotRead(f"no whole answer from {host}: {error}")
 
 
 def meaning_of_answer(status: int, body: bytes, host: str, region: str) -> ObjectMissing | CouldNotRead:
     """What an answer to GetObject means that is none with an object."""
-    code, message = _CODE.search(body, 0, _LOOKED_AT), _MESSAGE.search(body, 0, _LOOKED_AT)
+    code, message = _CODE.search(body, 0, LOOKED_AT), _MESSAGE.search(body, 0, LOOKED_AT)
     told_code = code[1].decode() if code else ""
     told_message = unescape(message[1].decode("utf-8", "replace")) if message else ""
     text = f"{host} answered {status} {told_code}".rstrip() + (f": {told_message}" if told_message else "")

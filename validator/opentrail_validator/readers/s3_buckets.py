@@ -7,12 +7,14 @@ import time
 from threading import Lock
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
+from xml.etree.ElementTree import ParseError
 
 import botocore.session
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 from botocore.httpsession import DEFAULT_CA_BUNDLE
 
 from opentrail_validator.readers.port import CouldNotRead
+from opentrail_validator.readers.s3_answers import SDK_ERRORS
 from opentrail_validator.readers.s3_transfer import Request
 
 _US_EAST_1: Final = "us-east-1"
@@ -70,8 +72,8 @@ class Buckets:
         try:
             credentials = self._session.get_credentials()
             frozen = credentials.get_frozen_credentials() if credentials else None
-        except (BotoCoreError, OSError, ValueError) as error:
-            raise CouldNotRead(str(error)) from None
+        except SDK_ERRORS as error:  # a role that may no longer be taken, a session that has ended
+            raise CouldNotRead(f"there are no credentials: {error}") from None
         if frozen is None or not frozen.access_key or not frozen.secret_key:
             raise CouldNotRead(str(NoCredentialsError()))
         return Request(
@@ -94,7 +96,7 @@ class Buckets:
             client = self._client(region)
             endpoint = client.meta.endpoint_url.rstrip("/")
             return Bucket(name, region, urlsplit(endpoint).netloc, f"{endpoint}/{name}/", client), until
-        except (BotoCoreError, OSError, ValueError) as error:
+        except SDK_ERRORS as error:
             raise CouldNotRead(str(error)) from None
 
     def _ask_region(self, name: str) -> tuple[str, float]:
@@ -104,9 +106,11 @@ class Buckets:
         except NoCredentialsError:
             raise
         except ClientError as error:
+            if error.operation_name != "GetBucketLocation":  # there were no credentials to ask with
+                raise
             failed = error.response["ResponseMetadata"]["HTTPStatusCode"] >= _SERVER_FAILED
             return self._region, time.monotonic() + _ASKED_AGAIN_AFTER if failed else float("inf")
-        except BotoCoreError:
+        except (BotoCoreError, ParseError):  # ParseError: a gateway's page in place of S3's answer
             return self._region, time.monotonic() + _ASKED_AGAIN_AFTER
         return _OTHER_NAMES.get(location, location), float("inf")
 

@@ -17,14 +17,17 @@ _WRITES: Final = frozenset({pycurl.POLL_OUT, pycurl.POLL_INOUT})
 class Line:
     """Connections and handles of one caller at a time, moved on by what happens at their sockets."""
 
-    def __init__(self, count: int) -> None:
+    def __init__(self) -> None:
         self._multi = pycurl.CurlMulti()
-        self._multi.setopt(pycurl.M_MAXCONNECTS, count)
         self._multi.setopt(pycurl.M_SOCKETFUNCTION, self._watch)
         self._multi.setopt(pycurl.M_TIMERFUNCTION, self._set_timer)
         self._selector = DefaultSelector()
         self._timer: float | None = None
         self._free: list[Attempt] = []
+
+    def keep(self, count: int) -> None:
+        """From now on keeps so many connections open, at most, for what is sent later."""
+        self._multi.setopt(pycurl.M_MAXCONNECTS, count)
 
     def attempt(self) -> Attempt:
         """A handle that is not under way."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final, NamedTuple
 
 import pycurl
 
-from opentrail_validator.readers.port import CouldNotRead, ObjectDamaged, Outcome, StoredObject
-from opentrail_validator.readers.s3_answers import meaning_of_answer
-from opentrail_validator.readers.threads import MAX_BYTES
+from opentrail_validator.readers.port import MAX_BYTES, CouldNotRead, ObjectDamaged, Outcome, StoredObject
+from opentrail_validator.readers.s3_answers import LOOKED_AT, meaning_of_answer
 
 _METADATA: Final = b"x-amz-meta-"
 _LENGTH: Final = b"content-length:"
@@ -44,25 +44,34 @@ class Attempt:
 
     def __init__(self) -> None:
         self.handle = pycurl.Curl()
+        self.found_no_room = False
+        """Whether it ended because there was no room for the body."""
         self._head: list[bytes] = []
         self._body: list[bytes] = []
+        self._length: int | None = None
+        """Bytes that the body is to have, once some of it came."""
+        self._left = 0
+        """Bytes that may still come."""
+        self._has_room: Callable[[int], bool]
         self._for: Request | None = None
         handle = self.handle
         handle.setopt(pycurl.NOSIGNAL, 1)
         handle.setopt(pycurl.BUFFERSIZE, _BUFFER)
         handle.setopt(pycurl.FOLLOWLOCATION, 0)
         handle.setopt(pycurl.PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS)
+        handle.setopt(pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_1_1)  # as S3 speaks it
         handle.setopt(pycurl.MAXFILESIZE_LARGE, MAX_BYTES)
         handle.setopt(pycurl.LOW_SPEED_LIMIT, 1)
         handle.setopt(pycurl.USERAGENT, "opentrail-validator")
+        handle.setopt(pycurl.WRITEFUNCTION, self._receive)
 
-    def prepare(self, request: Request) -> None:
-        """Makes it ready to be sent."""
+    def prepare(self, request: Request, has_room: Callable[[int], bool]) -> None:
+        """Makes it ready to be sent. `has_room`: whether an object of so many bytes may be received now."""
         handle, before = self.handle, self._for
         self._head, self._body = [], []
+        self._has_room, self.found_no_room = has_room, False
         handle.setopt(pycurl.URL, request.url)
         handle.setopt(pycurl.HEADERFUNCTION, self._head.append)
-        handle.setopt(pycurl.WRITEFUNCTION, self._body.append)
         if before is None or before[1:] != request[1:]:
             handle.setopt(pycurl.AWS_SIGV4, f"aws:amz:{request.region}:s3")
             handle.setopt(pycurl.USERNAME, request.access_key)
@@ -74,21 +83,47 @@ class Attempt:
             handle.setopt(pycurl.LOW_SPEED_TIME, request.patience)
         self._for = request
 
-    def outcome(self, request: Request, code: int, message: str) -> tuple[Outcome, bool]:
+    def outcome(self, code: int, message: str) -> tuple[Outcome, bool]:
         """What became of it, and whether it may be better another time. `code`: libcurl's; 0: the answer is whole."""
-        if code == pycurl.E_FILESIZE_EXCEEDED:
-            return ObjectDamaged("it has more bytes than any file of evidence"), False
-        if code:
-            error = CouldNotRead(f"no whole answer from {request.host}: {message}")
-            return error, code not in _NEVER_PASSES
-        body = b"".join(self._body)
+        assert self._for is not None
+        host = self._for.host
         status: int = self.handle.getinfo(pycurl.RESPONSE_CODE)
+        if code == pycurl.E_FILESIZE_EXCEEDED and status == _OK:
+            return ObjectDamaged("it has more bytes than any file of evidence"), False
+        if code and code != pycurl.E_WRITE_ERROR:
+            return CouldNotRead(f"no whole answer from {host}: {message}"), code not in _NEVER_PASSES
+        body = b"".join(self._body)
         if status != _OK:
-            return meaning_of_answer(status, body, request.host, request.region), status in _MAY_PASS
-        head = self._head
-        if not any(line[: len(_LENGTH)].lower() == _LENGTH for line in head):
-            return CouldNotRead(f"{request.host} answered without Content-Length"), False
-        return StoredObject(body, _metadata(head)), False
+            return meaning_of_answer(status, body, host, self._for.region), status in _MAY_PASS
+        length = self._length if body else _length(self._head)
+        if length is None:
+            return CouldNotRead(f"{host} answered without Content-Length"), False
+        if length != len(body):
+            return CouldNotRead(f"no whole answer from {host}: it is not of the length that it says"), True
+        return StoredObject(body, _metadata(self._head)), False
+
+    def _receive(self, data: bytes) -> int | None:
+        """Keeps a piece of the body. What is not the length of the piece ends the transfer (E_WRITE_ERROR)."""
+        if not self._body:
+            self._length = _length(self._head)
+            self._left = LOOKED_AT if self._length is None else self._length
+            self.found_no_room = not self._has_room(self._left)
+        self._left -= len(data)
+        if self._left < 0 or self.found_no_room:
+            return -1
+        self._body.append(data)
+        return None
+
+
+def _length(head: list[bytes]) -> int | None:
+    """How long the body is to be: without that, nobody can tell a whole one from one that was cut off.
+
+    The last line counts: a proxy's answer may stand before that of the server.
+    """
+    for line in reversed(head):
+        if line[: len(_LENGTH)].lower() == _LENGTH:
+            return int(line[len(_LENGTH) :])
+    return None
 
 
 def _metadata(head: list[bytes]) -> dict[str, str]:

@@ -21,11 +21,15 @@ import pycurl
 from opentrail_validator.readers.port import CouldNotRead, ObjectDamaged, ObjectMissing, Outcome, Place
 from opentrail_validator.readers.s3_line import Line
 from opentrail_validator.readers.s3_transfer import Attempt, Request
-from opentrail_validator.readers.threads import AHEAD_BYTES, LEAST_AHEAD
 
 T = TypeVar("T")
 
 _SMALL: Final = 64 * 1024
+_AHEAD_BYTES: Final = 8 << 20
+"""Bytes that the objects drawn have together, as far as the mean of those before them tells."""
+_LEAST_AHEAD: Final = 16
+_ROOM: Final = 128 << 20
+"""Bytes of all objects that are under way or wait for their turn; whose turn it is needs none."""
 _FIRST_MEAN: Final = 128 * 1024.0
 _MEAN_OF: Final = 16
 _WAIT: Final = 0.5
@@ -49,17 +53,30 @@ class _Slot(Generic[T]):
     is_there: bool = False
     result: Any = None
     future: Future[T] | None = None
-    request: Request | None = None
     tries: int = 0
+    size: int = 0
+    """Bytes that it has taken of the room."""
+    needs: int = 0
+    """Bytes that it found no room for: until then it is not asked for again."""
 
 
 class UnderWay:
-    """How many objects all callers together have under way."""
+    """How many objects all callers together have under way, and bytes of them in memory."""
 
     def __init__(self, most: int) -> None:
         self.most = most
         self._count = 0
+        self._bytes = 0
         self._lock = Lock()
+
+    def may_hold(self, size: int) -> bool:
+        """Whether there is room for so many bytes more."""
+        return self._bytes + size <= _ROOM
+
+    def hold(self, size: int) -> None:
+        """Counts bytes that are to be in memory, or are no longer (negative)."""
+        with self._lock:
+            self._bytes += size
 
     def add(self, count: int) -> None:
         """Counts some that begin, or that have ended (negative)."""
@@ -79,6 +96,8 @@ class Transfers:
         self._under_way = UnderWay(count)
         self._patience = patience
         self._lines: list[Line] = []
+        """Those that nobody uses."""
+        self._line_count = 0
         self._lock = Lock()
         self._pool = ThreadPoolExecutor(max(2, os.cpu_count() or 1), thread_name_prefix="reader")
 
@@ -86,8 +105,7 @@ class Transfers:
         self, begin: Begin, places: Iterator[Place], look: Callable[[Place, Outcome], T], attempts: int
     ) -> Iterator[T]:
         """As `ObjectReader.read_all`."""
-        with self._lock:
-            line = self._lines.pop() if self._lines else Line(self._under_way.most)
+        line = self._take_line()
         reading = _Reading(line, self._pool, self._under_way, self._patience, begin, look, attempts)
         try:
             yield from reading.results(places)
@@ -95,6 +113,16 @@ class Transfers:
             reading.stop()
             with self._lock:
                 self._lines.append(line)
+
+    def _take_line(self) -> Line:
+        """One that nobody uses. All of them together keep about as many connections as objects may be under way."""
+        with self._lock:
+            if not self._lines:
+                self._lines.append(Line())
+                self._line_count += 1
+            line = self._lines.pop()
+            line.keep(max(1, self._under_way.most // self._line_count))
+            return line
 
 
 class _Reading(Generic[T]):
@@ -129,20 +157,26 @@ class _Reading(Generic[T]):
         drawing = self._draw(places)
         while slots:
             while slots and self._is_there(slots[0], wait=not self._active and not self._delayed):
+                slot = slots.popleft()
+                self._let_go(slot)
                 left = time.monotonic()
-                yield slots.popleft().result
+                yield slot.result
                 self._come_back(time.monotonic() - left)
             drawing = drawing and self._draw(places)
             if slots and not self._is_there(slots[0], wait=False):
                 self._go_on()
 
+    def stop(self) -> None:
+        """Gives up everything."""
+        self._give_up()
+        for slot in self._slots:
+            self._let_go(slot)
+
     def _come_back(self, seconds: float) -> None:
-        """The caller was away for so long, and nothing was received meanwhile: that is not the server's fault."""
+        """Whoever asks was away for so long, and nothing was received meanwhile: that is not the server's fault."""
         self._away += seconds
         if seconds > _STALE:
-            sent = [slot for _, slot in self._active.values()]
-            self.stop()
-            for slot in sent:
+            for slot in self._give_up():
                 slot.tries -= 1
                 self._send(slot)
 
@@ -150,42 +184,62 @@ class _Reading(Generic[T]):
         """Seconds that this reading has been at work."""
         return time.monotonic() - self._away
 
-    def stop(self) -> None:
-        """Gives up what is still under way."""
-        for attempt, _ in self._active.values():
+    def _give_up(self) -> list[_Slot[T]]:
+        """Gives up what is under way: whose answers that were."""
+        slots = [slot for _, slot in self._active.values()]
+        for attempt, slot in self._active.values():
             self._line.give_up(attempt)
+            self._let_go(slot)
         self._under_way.add(-len(self._active))
         self._active.clear()
+        return slots
 
     def _draw(self, places: Iterator[Place]) -> bool:
         """Draws as many places as may be under way. False: there are no more."""
-        ahead = min(2 * self._under_way.most, max(LEAST_AHEAD, int(AHEAD_BYTES / self._mean)))
+        ahead = min(2 * self._under_way.most, max(_LEAST_AHEAD, int(_AHEAD_BYTES / self._mean)))
         while len(self._slots) < ahead and self._under_way.has_room(len(self._active)):
+            left = time.monotonic()
             place = next(places, None)
+            if place is not None:
+                slot: _Slot[T] = _Slot(place, self._now())
+                self._slots.append(slot)
+                self._send(slot)
+            self._come_back(time.monotonic() - left)
             if place is None:
                 return False
-            slot: _Slot[T] = _Slot(place, self._now())
-            self._slots.append(slot)
-            try:
-                request = self._begin(place)
-            except (ObjectMissing, ObjectDamaged, CouldNotRead) as error:
-                self._make(slot, error)
-                continue
-            if isinstance(request, Request):
-                slot.request = request
-                self._send(slot)
-            else:
-                slot.future = self._pool.submit(partial(_look_at, self._look, place, request))
         return True
 
     def _send(self, slot: _Slot[T]) -> None:
-        assert slot.request is not None
+        """Asks for an object, with the credentials that there are now."""
+        try:
+            request = self._begin(slot.place)
+        except (ObjectMissing, ObjectDamaged, CouldNotRead) as error:
+            self._make(slot, error)
+            return
+        if not isinstance(request, Request):
+            slot.future = self._pool.submit(_look_at, self._look, slot.place, request)
+            return
         attempt = self._line.attempt()
         slot.tries += 1
-        attempt.prepare(slot.request)
+        attempt.prepare(request, partial(self._has_room, slot))
         self._active[attempt.handle] = attempt, slot
         self._under_way.add(1)
         self._line.send(attempt)
+
+    def _has_room(self, slot: _Slot[T], size: int) -> bool:
+        """Takes room for an object, if there is some; whose turn it is may always have it."""
+        is_there = slot is self._slots[0] or self._under_way.may_hold(size)
+        if is_there:
+            slot.size = size
+            self._under_way.hold(size)
+        else:
+            slot.needs = size
+        return is_there
+
+    def _let_go(self, slot: _Slot[T]) -> None:
+        """Gives back the room that it has."""
+        self._under_way.hold(-slot.size)
+        slot.size = 0
 
     def _go_on(self) -> None:
         """Moves transfers on until something has happened, or for a moment."""
@@ -200,22 +254,29 @@ class _Reading(Generic[T]):
         """Takes what a transfer that has ended brought; one that failed is made again, if that may help."""
         attempt, slot = self._active.pop(handle)
         self._under_way.add(-1)
-        assert slot.request is not None
-        outcome, may_pass = attempt.outcome(slot.request, code, message)
+        outcome, may_pass = attempt.outcome(code, message)
         self._line.take_back(attempt)
+        if attempt.found_no_room:
+            slot.tries, slot.began = 0, self._now()
+            self._delayed.append((0.0, slot))
+            return
         tries_left = slot.tries < self._attempts and self._now() - slot.began < self._patience
         if may_pass and tries_left:
+            self._let_go(slot)
             pause = _BACK_OFF[min(slot.tries, len(_BACK_OFF)) - 1]
             self._delayed.append((time.monotonic() + pause, slot))
             return
         self._make(slot, outcome)
 
     def _send_delayed(self) -> None:
+        delayed, self._delayed = self._delayed, []
         now = time.monotonic()
-        due = [slot for at, slot in self._delayed if at <= now]
-        self._delayed = [(at, slot) for at, slot in self._delayed if at > now]
-        for slot in due:
-            self._send(slot)
+        for at, slot in delayed:
+            if at <= now and (slot is self._slots[0] or self._under_way.may_hold(slot.needs)):
+                slot.needs = 0
+                self._send(slot)
+            else:
+                self._delayed.append((at, slot))
 
     def _make(self, slot: _Slot[T], outcome: Outcome) -> None:
         size = 0 if isinstance(outcome, Exception) else len(outcome.body)
