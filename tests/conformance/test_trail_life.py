@@ -101,6 +101,7 @@ def life(request: pytest.FixtureRequest, api: TrailApi) -> Iterator[Life]:
         boto3.delete_trail(Name=trail["TrailARN"])
 
 
+@pytest.mark.timeout(900)  # through the AWS CLI each of eighty calls is a process
 def test_the_whole_life(life: Life) -> None:
     settings = create(life)
     see_it_from_everywhere(life, settings)

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from tests.conformance.test_validate_logs import environment, run_ours
+from tests.conformance.test_validate_logs import NOBODY, OURS, environment, run_ours
 from tests.evidence_maker.heads import made_head
 from tests.evidence_maker.layouts import lay_in_s3
 from tests.evidence_maker.maker import (
@@ -79,3 +84,24 @@ def test_an_organization_is_validated_watched_and_collected(minio: S3Server, tmp
     offline = run_ours("--from", str(tmp_path / "bundle"), "--output", "json", env={})
     assert offline.returncode == 1
     assert json.loads(offline.stdout)["findings"] == found["findings"]
+
+
+def test_ctrl_c_ends_a_run_at_once_though_a_server_is_silent(tmp_path: Path) -> None:
+    keys = tmp_path / "keys.json"
+    keys.write_text(json.dumps([listed_key(private_key(0))]))
+    flags = ["--trail-arn", Chain().arn, "--start-time", iso(BEGIN), "--end-time", iso(BEGIN + HOUR)]
+    flags += ["--account-id", ",".join(ACCOUNTS), "--s3-bucket", "logs", "--public-keys", str(keys)]
+    # Where this process ignores the signal, as in the background, another one that it starts would, too.
+    heeding = f"import signal; signal.signal(signal.SIGINT, signal.default_int_handler); {OURS}"
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent.settimeout(60)
+        env = os.environ | NOBODY | {"AWS_ENDPOINT_URL_S3": f"http://127.0.0.1:{silent.getsockname()[1]}"}
+        running = subprocess.Popen([sys.executable, "-c", heeding, *flags], env=env, stdout=subprocess.DEVNULL)
+        connection, _ = silent.accept()
+        with connection:
+            running.send_signal(signal.SIGINT)
+            try:
+                assert running.wait(10) == 130
+            finally:
+                running.kill()
+                running.wait()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 import time
 from collections.abc import Callable
 from hashlib import sha256
@@ -16,6 +15,7 @@ from opentrail_cli.composition import Parts
 from opentrail_cli.validator_service import Catalogue
 from opentrail_validator import Kind
 from opentrail_validator.generated import validator_pb2_grpc
+from opentrail_validator.service.changes import Subscription
 from opentrail_validator.service.open_findings import Change
 from opentrail_validator.service.server import ValidatorService
 from opentrail_validator.service.settings import ServerSettings, WatchSettings
@@ -42,9 +42,10 @@ class UnderTest:
         self._parts = parts
         self._folder = folder
         self.told = Told()
-        self.changes: list[Change] = []
         self.service: ValidatorService
         self.port = 0
+        self._changes: list[Change] = []
+        self._subscription = Subscription()
 
     def start(self) -> None:
         self.service = ValidatorService(
@@ -54,12 +55,20 @@ class UnderTest:
             self.told,
             self._folder / "book.json",
         )
-        subscription = self.service._changes.subscribe()
-        threading.Thread(target=lambda: self.changes.extend(subscription), daemon=True).start()
+        self._subscription = self.service._changes.subscribe()
         self.port = self.service.start()
 
     def stop(self) -> None:
         assert self.service.stop(30)
+        assert self.changes is self._changes, "none is forgotten with the subscription"
+
+    @property
+    def changes(self) -> list[Change]:
+        """All that was told up to now."""
+        waiting = self._subscription._waiting
+        while waiting:
+            self._changes.append(waiting.popleft())
+        return self._changes
 
     @property
     def content(self) -> Any:

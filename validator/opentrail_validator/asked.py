@@ -70,6 +70,10 @@ def narrowed(questions: Sequence[Question], options: Options) -> list[Question]:
             mistakes.append("--start-time is before the time that the bundle was collected for")
         if options.end is not None and options.end > question.end:
             mistakes.append("--end-time is after the time that the bundle was collected for")
+        if options.start is not None and options.start > question.end:
+            mistakes.append("--start-time is after the time that the bundle was collected for")
+        if options.end is not None and options.end < question.start:
+            mistakes.append("--end-time is before the time that the bundle was collected for")
     if not kept and not mistakes:
         mistakes.append("the bundle has no chain of this trail, account and region")
     if mistakes:

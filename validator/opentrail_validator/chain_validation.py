@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
+from opentrail.evidence.chain_head import ChainHead
 from opentrail_validator.chain_walk import BackfillWalk, ChainWalk, Step
 from opentrail_validator.coverage import clamped, coverage_findings, spans_of
 from opentrail_validator.digest_judge import DigestJudge
@@ -47,6 +49,8 @@ class ChainValidation:
         self._sources = sources
         # One that lies outside of the time asked for does not help.
         self._known = known if known is not None and question.start < known.end <= question.end + HOUR else None
+        self._heads = Heads()
+        self._asked_since = question.start
         self._walked = Walked()
         self._unlistable: set[str] = set()
 
@@ -58,20 +62,22 @@ class ChainValidation:
         keys = self._sources.public_keys.between(start, end)
         if not keys:
             raise NoPublicKeys(start, end)
-        heads = read_heads(question, self._sources.heads, [question.place.bucket], keys)
+        since = known.end if known else start
+        heads = self._heads_since(since, keys)
+        landmarks = Landmarks(question, heads, known, partial(self._heads_since, start, keys))
         judge = DigestJudge(question.place, self._sources.public_keys, keys)
-        lists = DigestLists(question, objects, since=known.end if known else start)
-        walk = ChainWalk(question, objects, lists, judge, walked, Landmarks(question, heads.known, known), known)
+        lists = DigestLists(question, objects, since)
+        walk = ChainWalk(question, objects, lists, judge, walked, landmarks, known)
         backfill = BackfillWalk(question, objects, lists, judge, walked, Landmarks(question))
         yield from with_log_files(self._steps(walk), objects, question)
         yield from with_log_files(self._steps(backfill), objects, question)
         yield from with_log_files(strays(walk, lists, objects, judge, walked), objects, question)
-        heads = self._with_earlier_buckets(heads, walk, keys)
-        yield from heads.findings
-        yield from check_heads(heads, walked, question)
+        self._add_heads_of_earlier_buckets(walk, keys)
+        yield from self._heads.findings
+        yield from check_heads(self._heads, walked, question)
         yield from walk.holes
-        yield from unlisted_log_files(question, objects, walked, keys)
-        yield from coverage_findings(question, self._covered(), heads, walked)
+        yield from unlisted_log_files(question, objects, walked, keys, self._sources.public_keys)
+        yield from coverage_findings(question, self._covered(), self._heads, walked)
 
     @property
     def result(self) -> ChainResult:
@@ -95,22 +101,28 @@ class ChainValidation:
                 place = failure.bucket, self._question.place.folder
                 yield Step([Finding(Kind.NOT_CHECKED, Subject.LISTING, *place, failure.reason)])
 
-    def _with_earlier_buckets(self, heads: Heads, walk: ChainWalk, keys: Mapping[str, PublicKey]) -> Heads:
+    def _heads_since(self, since: int, keys: Mapping[str, PublicKey]) -> Sequence[ChainHead]:
+        """Reads the heads of digests from a time on: those of before a known digest only if the walk passes it by."""
+        asked, place = replace(self._question, start=since), self._question.place
+        self._heads = read_heads(asked, self._sources.heads, [place.bucket], keys, self._sources.public_keys)
+        self._asked_since = since
+        return self._heads.known
+
+    def _add_heads_of_earlier_buckets(self, walk: ChainWalk, keys: Mapping[str, PublicKey]) -> None:
         """Adds the heads of the buckets that the walk came to; only now is it known which these are.
 
         Those of digests that are newer than the first one of the chain there, seen from now, are another chain's.
         """
-        place = self._question.place
-        buckets = [bucket for bucket in self._walked.buckets if bucket != place.bucket]
+        buckets = [bucket for bucket in self._walked.buckets if bucket != self._question.place.bucket]
         if not buckets:
-            return heads
-        earlier = read_heads(self._question, self._sources.heads, buckets, keys)
+            return
+        earlier = read_heads(replace(self._question, start=self._asked_since), self._sources.heads, buckets, keys)
         known = [head for head in earlier.known if head.end <= walk.entered[head.digest_bucket]]
-        return replace(
-            heads,
-            known=(*heads.known, *known),
-            findings=(*heads.findings, *earlier.findings),
-            complete=heads.complete and earlier.complete,
+        self._heads = replace(
+            self._heads,
+            known=(*self._heads.known, *known),
+            findings=(*self._heads.findings, *earlier.findings),
+            complete=self._heads.complete and earlier.complete,
         )
 
     def _covered(self) -> list[Span]:

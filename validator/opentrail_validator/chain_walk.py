@@ -60,8 +60,8 @@ class ChainWalk:
         self._ahead = DigestsAhead(objects, ())
         self._newer: Digest | None = None
         """The valid digest whose link is being followed."""
-        self._period = HOUR
-        """Seconds that the newer digest spans."""
+        self._longest = 0
+        """Seconds that the longest digest spans of those that were met."""
         self._joined = True
         self.reached = question.end + HOUR
         """How far back the walk has come, epoch seconds."""
@@ -117,7 +117,7 @@ class ChainWalk:
         newest, mark = self._ahead.newest(), self._landmarks.newest
         if mark is not None and (newest is None or newest.end < mark.end):
             self._enter(mark.place.bucket, mark.end)
-            self._period, self.reached = mark.end - mark.start, mark.end
+            self._longest, self.reached = mark.end - mark.start, mark.end
             return mark.place
         if newest is None:
             return None
@@ -139,7 +139,8 @@ class ChainWalk:
 
     def _list_again(self, until: int) -> None:
         listed = [digest for digest in self._lists.of(self._bucket) if digest.backfill == self.backfill]
-        self._ahead = DigestsAhead(self._objects, [digest for digest in listed if digest.end <= until])
+        ahead = [digest for digest in listed if digest.end <= until and digest.place not in self.seen]
+        self._ahead = DigestsAhead(self._objects, ahead)
         self.entered[self._bucket] = max(until, self.entered.get(self._bucket, until))
 
     def _fall_back(self, before: int) -> ListedDigest | None:
@@ -190,6 +191,7 @@ class ChainWalk:
             self.passed = self._known_place()
         self._known = None
         self._lists.widen()
+        self._landmarks.widen()
         self._list_again(self.entered[self._bucket])
 
     # --- What the walk finds
@@ -230,7 +232,8 @@ class ChainWalk:
                 end = self._end_of(here, otherwise=self.reached)
                 self._walked.doubtful.append(Span(end - HOUR, end))
         if check.digest is not None:
-            self.reached, self._period = check.digest.start, check.digest.end - check.digest.start
+            self.reached = check.digest.start
+            self._longest = max(self._longest, check.digest.end - check.digest.start)
 
     def _note_valid(self, digest: Digest, verified: VerifiedDigest, here: Place) -> None:
         if self.backfill:
@@ -265,7 +268,8 @@ class ChainWalk:
         """What lies between a digest that leads nowhere and the next older one."""
         if check.kind is Kind.NOT_FOUND and not self.backfill:
             end = self._end_of(here, otherwise=self.reached)
-            for missing in missing_between(self._place, self._bucket, end, found.end, self._period):
+            period = max(self._longest, self._ahead.usual_step(found.end))
+            for missing in missing_between(self._place, self._bucket, end, found.end, period):
                 if Place(missing.bucket, missing.key) not in self.seen:
                     self._walked.visited.add(missing.bucket, missing.key)
                     self._walked.missing.add(missing.bucket, missing.key)
@@ -287,8 +291,9 @@ class BackfillWalk(ChainWalk):
         if not left:
             return None
         newest = max(left, key=lambda listed: listed.end)
-        self._enter(newest.place.bucket, newest.end)
-        self.reached = newest.end
+        # Listed anew, with all that was passed by: not one of them at a time.
+        self._bucket, self.reached = newest.place.bucket, newest.end
+        self._list_again(newest.end)
         return newest.place
 
     def _told_of_circle(self, there: Place) -> Iterator[Step]:  # noqa: ARG002 - met before from another beginning

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import io
 import os
+import signal
 import sys
+import threading
 import time
 import traceback
-from collections.abc import Callable, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
+from typing import TextIO
 
 from opentrail_validator.asked import NoSuchTrail, narrowed, questions_of
 from opentrail_validator.bundle import BundleWriter
@@ -20,6 +23,7 @@ from opentrail_validator.bundle_reader import Bundle
 from opentrail_validator.findings import Finding, Verdict
 from opentrail_validator.options import Options, UsageMistakes, read_options
 from opentrail_validator.progress import Progress
+from opentrail_validator.proof_file import MAX_PROOF_BYTES
 from opentrail_validator.proof_report import proof_keys, proof_report
 from opentrail_validator.question import Question
 from opentrail_validator.readers.port import ApiNotReached, ApiRefused, CouldNotRead, ReaderUnavailable
@@ -40,18 +44,52 @@ _INTERRUPTED = 130
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code. Nothing that goes wrong looks like a verdict."""
+    sys.stdout, sys.stderr = (stream or open(os.devnull, "w") for stream in (sys.stdout, sys.stderr))  # noqa: SIM115, PTH123 - one that was closed
     try:
-        code = _main(argv)
-        sys.stdout.flush()
+        with _ended_by_ctrl_c():
+            code = _main(argv)
+            sys.stdout.flush()
     except KeyboardInterrupt:
         return _INTERRUPTED
-    except BrokenPipeError:  # whoever reads the output has gone, and does not wait for a verdict
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return EXIT_NOT_CHECKED
-    except Exception:
-        traceback.print_exc()
-        return _fail("Nothing could be checked: this is a fault of the program", EXIT_NOT_CHECKED)
+    except Exception as error:
+        return _broken_off(error)
     return code
+
+
+@contextmanager
+def _ended_by_ctrl_c() -> Iterator[None]:
+    """At once: the threads that read may have to wait a minute for a server that says nothing."""
+    before = signal.getsignal(signal.SIGINT)
+    is_mine = before is signal.default_int_handler and threading.current_thread() is threading.main_thread()
+    if is_mine:
+        signal.signal(signal.SIGINT, lambda _number, _frame: os._exit(_INTERRUPTED))
+    try:
+        yield
+    finally:
+        if is_mine:
+            signal.signal(signal.SIGINT, before)
+
+
+def _broken_off(error: Exception) -> int:
+    """Says what it can, to whom it can; the exit code is never that of a verdict, nor Python's own."""
+    _drop_what_cannot_be_written(sys.stdout)
+    with suppress(OSError):  # there may be nobody to tell
+        if isinstance(error, OSError) and error.filename is None:  # of the output: what is read has errors of its own
+            if not isinstance(error, BrokenPipeError):  # then whoever reads it has gone, and waits for no verdict
+                _fail(f"The report could not be written: {error.strerror}", EXIT_NOT_CHECKED)
+        else:
+            traceback.print_exception(error)
+            _fail("Nothing could be checked: this is a fault of the program", EXIT_NOT_CHECKED)
+    _drop_what_cannot_be_written(sys.stderr)
+    return EXIT_NOT_CHECKED
+
+
+def _drop_what_cannot_be_written(stream: TextIO) -> None:
+    """Python would try it once more when it ends, and end with an exit code of its own."""
+    try:
+        stream.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _main(argv: Sequence[str] | None) -> int:
@@ -186,7 +224,8 @@ def _check_proof(options: Options) -> int:
     """The proof of one event. Without pinned keys, and without an API to ask, the proof's own key is all there is."""
     assert options.proof is not None
     try:
-        data = options.proof.read_bytes()
+        with options.proof.open("rb") as file:
+            data = file.read(MAX_PROOF_BYTES + 1)  # a larger one is refused when it is parsed
     except OSError as error:
         raise ReaderUnavailable(f"The proof {options.proof} could not be read: {error.strerror}") from None
     keys, origin = None, ""

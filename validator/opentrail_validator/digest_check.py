@@ -18,6 +18,7 @@ from opentrail.evidence.digest import (
     SIGNATURE_ALGORITHM,
     SIGNATURE_ALGORITHM_METADATA,
     SIGNATURE_METADATA,
+    CrowdedDigest,
     Digest,
     MalformedDigest,
     PreviousDigest,
@@ -39,6 +40,8 @@ FindKey: TypeAlias = Callable[[str, StoredObject], PublicKey | None]
 
 PROVEN: Final = frozenset({Kind.VALID, Kind.TRAILING_DATA, Kind.SEVERAL_MEMBERS})
 """What such a digest says of its predecessor counts as evidence: only its wrapping may be wrong."""
+
+_LONGEST_CLAIM: Final = 2000
 
 
 class Recorded(NamedTuple):
@@ -123,6 +126,8 @@ def _read(data: bytes, stored: StoredObject) -> _Claims:
     sha256 = hashlib.sha256(data).hexdigest()
     try:
         digest = parse_digest(data)
+    except CrowdedDigest as error:  # Nobody decodes it, unsigned as it may be.
+        raise _Failed(Kind.MALFORMED, str(error)) from None
     except MalformedDigest as error:
         return _read_malformed(data, sha256, str(error), stored)
     if digest.previous is None and b'"previousDigestSignature"' not in data:
@@ -191,10 +196,10 @@ def _verify(
 ) -> tuple[Digest, PublicKey, VerifiedDigest]:
     """The place, the public key, the signature, and only then whether each field has its form."""
     if (claims.s3_bucket, claims.s3_object) != (bucket, key):
-        raise _Failed(Kind.MOVED, f"it says that it lies at s3://{claims.s3_bucket}/{claims.s3_object}")
+        raise _Failed(Kind.MOVED, _shortened(f"it says that it lies at s3://{claims.s3_bucket}/{claims.s3_object}"))
     public_key = find_key(claims.fingerprint, stored)
     if public_key is None:
-        raise _Failed(Kind.UNKNOWN_KEY, claims.fingerprint)
+        raise _Failed(Kind.UNKNOWN_KEY, _shortened(claims.fingerprint))
     if fingerprint(public_key.der) != claims.fingerprint:
         raise _Failed(Kind.MALFORMED_KEY, claims.fingerprint)
     message = string_to_sign(claims.end, bucket, key, claims.sha256, claims.previous_signature)
@@ -219,6 +224,11 @@ def _verify(
         fingerprint=digest.fingerprint,
     )
     return digest, public_key, verified
+
+
+def _shortened(claim: str) -> str:
+    """For what nobody signed: longer than any place in S3 it tells nothing, and it may be of many megabytes."""
+    return claim if len(claim) <= _LONGEST_CLAIM else f"{claim[:_LONGEST_CLAIM]}… ({len(claim)} characters)"
 
 
 def _beyond_the_signature(

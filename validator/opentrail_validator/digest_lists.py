@@ -3,11 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from itertools import pairwise
+from statistics import median_low
+from typing import Final, NamedTuple
 
 from opentrail.evidence.object_keys import DigestKey, MalformedKey, parse_key
 from opentrail_validator.question import HOUR, Question
-from opentrail_validator.readers.port import CouldNotRead, ObjectDamaged, ObjectMissing, ObjectReader, Outcome, Place
+from opentrail_validator.readers.port import (
+    CouldNotRead,
+    ObjectDamaged,
+    ObjectMissing,
+    ObjectReader,
+    Outcome,
+    Place,
+    StoredObject,
+)
+
+_MAX_STORED: Final = 1 << 24
+"""Bytes of a digest as it lies there: compressed, it names a hundred thousand log files."""
+_SOME: Final = 25
+"""Digests that show how often there are some."""
 
 
 class ListingFailed(Exception):
@@ -85,7 +100,7 @@ class DigestsAhead:
         self._older = list(digests)
         self._put_at = {digest.place: digest.put_at for digest in digests}
         self._unread = set(self._put_at)
-        self._stream = objects.read_all((digest.place for digest in reversed(digests)), _pair)
+        self._stream = objects.read_all((digest.place for digest in reversed(digests)), as_digest)
 
     def before(self, end: int) -> ListedDigest | None:
         """The newest listed digest with an older stamp; none is offered twice."""
@@ -96,6 +111,15 @@ class DigestsAhead:
     def newest(self) -> ListedDigest | None:
         """The newest listed digest."""
         return self._older[-1] if self._older else None
+
+    def usual_step(self, end: int) -> int:
+        """Seconds from one digest to the next, where they are older than `end`: an hour, if they do not show less.
+
+        A digest that was cut short, as when logging stopped, says nothing of the others: most of them count.
+        """
+        ends = [end, *(digest.end for digest in reversed(self._older[-_SOME:]))]
+        steps = [newer - older for newer, older in pairwise(ends)]
+        return min(HOUR, median_low(steps)) if steps else HOUR
 
     def put_at(self, place: Place) -> float | None:
         """When a digest was put, if it was listed and the list says so."""
@@ -122,10 +146,13 @@ def is_digest(key: str) -> bool:
 def read_one(objects: ObjectReader, place: Place) -> Outcome:
     """What became of reading an object: the reader's errors as values."""
     try:
-        return objects.get(*place)
+        return as_digest(place, objects.get(*place))[1]
     except (ObjectMissing, ObjectDamaged, CouldNotRead) as error:
         return error
 
 
-def _pair(place: Place, outcome: Outcome) -> tuple[Place, Outcome]:
+def as_digest(place: Place, outcome: Outcome) -> tuple[Place, Outcome]:
+    """What is kept of a digest that was read ahead: of one that is larger than any, nothing. Many would fill memory."""
+    if isinstance(outcome, StoredObject) and len(outcome.body) > _MAX_STORED:
+        return place, ObjectDamaged(f"it has {len(outcome.body):,} bytes, no digest has more than {_MAX_STORED:,}")
     return place, outcome

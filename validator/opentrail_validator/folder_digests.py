@@ -5,14 +5,16 @@ Each must be well signed by a key that is known. That a chain is whole is the bu
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from itertools import pairwise
+from typing import Final, NamedTuple
 
 from opentrail.evidence.digest import Digest, MalformedDigest, parse_digest
 from opentrail.evidence.object_keys import DigestKey, MalformedKey, parse_key
 from opentrail.evidence.times import utc
 from opentrail_validator.digest_check import PROVEN, DigestCheck, Recorded, check_digest
+from opentrail_validator.digest_lists import as_digest
 from opentrail_validator.findings import Kind
 from opentrail_validator.gzip_member import MAX_DIGEST_BYTES, inflate
 from opentrail_validator.question import Span
@@ -20,13 +22,17 @@ from opentrail_validator.readers.port import (
     CouldNotRead,
     ListedObject,
     ObjectReader,
-    Outcome,
     Place,
     PublicKey,
     StoredObject,
 )
 from opentrail_validator.trail_place import TrailPlace
-from opentrail_validator.walked import NameSet
+from opentrail_validator.walked import NameSet, WalkedDigest
+
+ON_TIME: Final = 900
+"""A digest that was put within so many seconds of its end shows that the writer was alive then."""
+_SETTLING: Final = 900
+"""Seconds after validation was switched on: files of what was logged before are put then, and come into no digest."""
 
 
 class Sibling(NamedTuple):
@@ -56,6 +62,57 @@ class FolderDigests:
     trails: dict[Sibling, list[SeenDigest]] = field(default_factory=dict)
 
 
+def joined(seen: Sequence[SeenDigest], newer_start: int | None = None) -> list[WalkedDigest]:
+    """Digests of one trail, newest first; each joins the next newer one if that begins where it ends."""
+    digests: list[WalkedDigest] = []
+    for digest in sorted(seen, key=ending, reverse=True):
+        is_joined = newer_start is None or digest.end >= newer_start
+        digests.append(WalkedDigest(digest.start, digest.end, digest.put_at, is_joined))
+        newer_start = digest.start
+    return digests
+
+
+def ending(digest: SeenDigest) -> tuple[int, int]:
+    """To sort by."""
+    return digest.end, digest.start
+
+
+def without_times(digests: Sequence[WalkedDigest]) -> list[WalkedDigest]:
+    """The same, where nobody knows when they were put."""
+    return [replace(digest, put_at=None) for digest in digests]
+
+
+def judged(digests: Iterable[WalkedDigest]) -> list[Span]:
+    """When a file must have been put so that one of these digests (newest first) would name it.
+
+    For each row of digests that join: from its first window's start, and a little, to the start of its last window at
+    which the writer was alive.
+    """
+    spans = []
+    for row in _rows(digests):
+        since = min(row[-1].start + _SETTLING, row[-2:][0].end)
+        alive = (newer.start for newer, older in pairwise(row) if _is_on_time(older, newer))
+        span = Span(since, next(alive, since))
+        if span.start < span.end:
+            spans.append(span)
+    return spans
+
+
+def _rows(digests: Iterable[WalkedDigest]) -> Iterator[list[WalkedDigest]]:
+    row: list[WalkedDigest] = []
+    for digest in digests:
+        if row and not digest.joined:
+            yield row
+            row = []
+        row.append(digest)
+    if row:
+        yield row
+
+
+def _is_on_time(older: WalkedDigest, newer: WalkedDigest) -> bool:
+    return older.put_at is None or older.put_at <= newer.start + ON_TIME
+
+
 def day_of(seconds: int) -> str:
     """The folder of a day: `YYYY/MM/DD`."""
     moment = utc(seconds)
@@ -79,12 +136,11 @@ class FolderReading:
         """
         listed = self._list(bucket, ends, own_ends)
         links: dict[Place, Recorded] = {}
-        objects = self._objects.read_all((Place(bucket, entry.key) for _, entry in listed), _as_it_is)
-        for (digest, entry), outcome in zip(listed, objects, strict=True):
+        objects = self._objects.read_all((Place(bucket, entry.key) for _, entry in listed), as_digest)
+        for (digest, entry), (here, outcome) in zip(listed, objects, strict=True):
             if isinstance(outcome, CouldNotRead):
                 raise outcome
             if isinstance(outcome, StoredObject):
-                here = Place(bucket, entry.key)
                 check = self._check(outcome, here, digest, links.pop(here, None))
                 proven = check.kind in PROVEN
                 if check.digest is not None and (previous := check.digest.previous):
@@ -134,10 +190,6 @@ def listed_between(objects: ObjectReader, bucket: str, folder: str, first: str, 
         if entry.key[len(folder) : len(folder) + len(last)] > last:
             return
         yield entry
-
-
-def _as_it_is(_place: Place, outcome: Outcome) -> Outcome:
-    return outcome
 
 
 def _digest_key(key: str) -> DigestKey | None:

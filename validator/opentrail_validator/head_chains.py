@@ -9,8 +9,10 @@ from collections.abc import Iterator
 
 from opentrail.evidence.chain_head import HEAD_FOLDER, MalformedHead, parse_head
 from opentrail.evidence.object_keys import DIGEST_FOLDER
+from opentrail_validator.discovery import discover
+from opentrail_validator.head_sources import HEAD_APART, in_folder
 from opentrail_validator.question import HOUR
-from opentrail_validator.readers.port import HeadSource, ObjectReader
+from opentrail_validator.readers.port import HeadSource, ListedObject, ObjectReader
 from opentrail_validator.trail_place import TrailPlace
 
 
@@ -31,19 +33,27 @@ def chains_in_file(heads: HeadSource, trail: TrailPlace, end: int) -> Iterator[T
             yield place
 
 
-def chains_in_bucket(objects: ObjectReader, bucket: str, prefix: str, trail: TrailPlace) -> Iterator[TrailPlace]:
+def chains_in_bucket(objects: ObjectReader, bucket: str, prefix: str, trail: TrailPlace) -> list[TrailPlace]:
     """Of a bucket of heads, which lie there by the names of their digests. Raises CouldNotRead."""
-    above = f"{prefix}/" if prefix else ""
-    for account in objects.folders(bucket, f"{above}{trail.root}"):
-        folder = f"{above}{trail.root}{account}/{HEAD_FOLDER}/"
-        for region in objects.folders(bucket, folder):
-            place = trail.of(account, region)
-            listed = objects.list(bucket, f"{folder}{region}/")
-            # Heads of other trails may lie in the same folder.
-            if any(place.digest_at(_digest_key(entry.key.removeprefix(above))) for entry in listed):
-                yield place
+    return discover([trail], _AsDigests(objects, bucket, prefix), None, None)
 
 
-def _digest_key(head_key: str) -> str:
-    """The other way than `chain_head.head_key`."""
-    return head_key.replace(HEAD_FOLDER, DIGEST_FOLDER) + ".gz"
+class _AsDigests:
+    """Lists heads under the keys of their digests, wherever these are asked for."""
+
+    def __init__(self, objects: ObjectReader, bucket: str, prefix: str) -> None:
+        self._objects = objects
+        self._bucket = bucket
+        self._prefix = f"{prefix}/" if prefix else ""
+
+    def folders(self, bucket: str, prefix: str) -> Iterator[str]:  # noqa: ARG002 - whatever bucket has the digests
+        return self._objects.folders(self._bucket, self._of_heads(prefix))
+
+    def list(self, bucket: str, prefix: str, start_after: str = "") -> Iterator[ListedObject]:  # noqa: ARG002 - as above
+        for entry in self._objects.list(self._bucket, self._of_heads(prefix), start_after):
+            folder, _, name = HEAD_APART.sub("", entry.key).removeprefix(self._prefix).rpartition("/")
+            digest = in_folder(DIGEST_FOLDER, f"{folder}/", instead_of=HEAD_FOLDER)
+            yield ListedObject(f"{digest}{name.replace(f'_{HEAD_FOLDER}_', f'_{DIGEST_FOLDER}_', 1)}.gz")
+
+    def _of_heads(self, prefix: str) -> str:
+        return self._prefix + in_folder(HEAD_FOLDER, prefix, instead_of=DIGEST_FOLDER)

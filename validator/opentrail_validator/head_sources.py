@@ -17,11 +17,9 @@ from typing import Any, Final, NamedTuple
 from opentrail.evidence.chain_head import HEAD_FOLDER
 from opentrail.evidence.object_keys import DIGEST_FOLDER, DigestKey, MalformedKey, parse_key
 from opentrail.evidence.times import MalformedTime, parse_time
-from opentrail_validator.discovery import discover
 from opentrail_validator.folder_digests import day_of, listed_between
 from opentrail_validator.readers.port import (
     CouldNotRead,
-    ListedObject,
     ObjectDamaged,
     ObjectReader,
     Outcome,
@@ -29,9 +27,8 @@ from opentrail_validator.readers.port import (
     ReaderUnavailable,
     StoredObject,
 )
-from opentrail_validator.trail_place import TrailPlace
 
-_APART: Final = re.compile(r"_[0-9a-f]{8}(?=\.json\Z)")
+HEAD_APART: Final = re.compile(r"_[0-9a-f]{8}(?=\.json\Z)")
 """In the name of a head: a part of its chain's id, where another chain's head has the name that its digest gives it."""
 _STAMP: Final = re.compile(r"_([0-9]{4})([0-9]{2})([0-9]{2})T([0-9]{2})([0-9]{2})([0-9]{2})Z\.json\Z")
 
@@ -67,11 +64,6 @@ class HeadFile:
             if start <= placed.end <= end:
                 yield placed.data
 
-    def places(self, trail: TrailPlace) -> list[TrailPlace]:
-        """The chains of a trail that heads name: they were there once. `trail` is any of the trail's places."""
-        places = (_chain_of(trail, placed.key) for placed in self._placed)
-        return sorted({place for place in places if place is not None}, key=str)
-
     def origin(self) -> str:
         """For the report."""
         return f"the file {self._path}"
@@ -92,7 +84,7 @@ class HeadBucket:
         Whatever bucket they name, and also those with names that no head has: one that was altered, or renamed, is told
         of. Raises CouldNotRead.
         """
-        heads = self._prefix + _with(HEAD_FOLDER, folder, instead_of=DIGEST_FOLDER)
+        heads = self._prefix + in_folder(HEAD_FOLDER, folder, instead_of=DIGEST_FOLDER)
         listed = listed_between(self._objects, self._bucket, heads, day_of(start), day_of(end))
         places = (Place(self._bucket, entry.key) for entry in listed if _is_within(entry.key, start, end))
         for outcome in self._objects.read_all(places, _outcome):
@@ -103,46 +95,15 @@ class HeadBucket:
             elif isinstance(outcome, ObjectDamaged):
                 yield b""
 
-    def places(self, trail: TrailPlace) -> list[TrailPlace]:
-        """The chains of a trail that have heads: they were there once. Raises CouldNotRead."""
-        return discover([trail], _AsDigests(self._objects, self._bucket, self._prefix), None, None)
-
     def origin(self) -> str:
         """For the report."""
         return f"s3://{self._bucket}/{self._prefix}".removesuffix("/")
 
 
-class _AsDigests:
-    """Lists heads under the keys of their digests, wherever these are asked for."""
-
-    def __init__(self, objects: ObjectReader, bucket: str, prefix: str) -> None:
-        self._objects = objects
-        self._bucket = bucket
-        self._prefix = prefix
-
-    def folders(self, bucket: str, prefix: str) -> Iterator[str]:  # noqa: ARG002 - whatever bucket has the digests
-        return self._objects.folders(self._bucket, self._of_heads(prefix))
-
-    def list(self, bucket: str, prefix: str, start_after: str = "") -> Iterator[ListedObject]:  # noqa: ARG002 - as above
-        for entry in self._objects.list(self._bucket, self._of_heads(prefix), start_after):
-            folder, _, name = _APART.sub("", entry.key).removeprefix(self._prefix).rpartition("/")
-            digest = _with(DIGEST_FOLDER, f"{folder}/", instead_of=HEAD_FOLDER)
-            yield ListedObject(f"{digest}{name.replace(f'_{HEAD_FOLDER}_', f'_{DIGEST_FOLDER}_', 1)}.gz")
-
-    def _of_heads(self, prefix: str) -> str:
-        return self._prefix + _with(HEAD_FOLDER, prefix, instead_of=DIGEST_FOLDER)
-
-
-def _with(name: str, folder: str, *, instead_of: str) -> str:
+def in_folder(name: str, folder: str, *, instead_of: str) -> str:
     """A folder's path with another folder in it; the last one of that name, as a prefix may have such a part too."""
     above, found, below = folder.rpartition(f"/{instead_of}/")
     return f"{above}/{name}/{below}" if found else folder
-
-
-def _chain_of(trail: TrailPlace, key: str) -> TrailPlace | None:
-    digest = parse_key(key)
-    place = trail.of(digest.account_id, digest.region)
-    return place if place.digest_at(key) else None
 
 
 class _Placed(NamedTuple):
@@ -203,7 +164,7 @@ def _placed(document: Any, data: bytes) -> _Placed | None:
 
 def _is_within(key: str, start: int, end: int) -> bool:
     """Whether a head's name has an end that is asked for; a name that has none may be anything."""
-    match = _STAMP.search(_APART.sub("", key))
+    match = _STAMP.search(HEAD_APART.sub("", key))
     if match is None:
         return True
     try:

@@ -17,7 +17,14 @@ from opentrail.evidence.signature import BadSignature, MalformedKeyError, finger
 from opentrail.evidence.times import format_time
 from opentrail_validator.findings import Finding, Kind, Subject
 from opentrail_validator.question import HOUR, Question, Span
-from opentrail_validator.readers.port import CouldNotRead, HeadSource, PublicKey
+from opentrail_validator.readers.port import (
+    ApiNotReached,
+    ApiRefused,
+    CouldNotRead,
+    HeadSource,
+    PublicKey,
+    PublicKeySource,
+)
 from opentrail_validator.walked import Walked
 
 _DAY: Final = 24 * HOUR
@@ -45,9 +52,16 @@ class Heads:
 
 
 def read_heads(
-    question: Question, source: HeadSource | None, buckets: Sequence[str], keys: Mapping[str, PublicKey]
+    question: Question,
+    source: HeadSource | None,
+    buckets: Sequence[str],
+    keys: Mapping[str, PublicKey],
+    earlier_keys: PublicKeySource | None = None,
 ) -> Heads:
-    """Reads the heads of the chain's digests in these buckets that end from the start to an hour after the end."""
+    """Reads the heads of the chain's digests in these buckets that end from the start to an hour after the end.
+
+    `keys`: those of this time; `earlier_keys` is asked for those of an earlier one, where there are heads of no other.
+    """
     if source is None:
         return Heads()
     reading = _Reading(question, source, buckets, keys)
@@ -57,8 +71,8 @@ def read_heads(
     try:
         heads.extend(reading.between(question.start, question.end + HOUR, findings))
         if question.checks.coverage and not heads:
-            earlier = reading.last_before(question.start)
-    except CouldNotRead as error:
+            earlier = reading.last_before(question.start, earlier_keys)
+    except (CouldNotRead, ApiRefused, ApiNotReached) as error:
         place = question.place.bucket, question.place.folder
         unread = Finding(Kind.NOT_CHECKED, Subject.HEAD, *place, f"{source.origin()}: {error}")
         return Heads(_one_for_each_digest(heads), (*findings, *_contradictions(heads), unread), complete=False)
@@ -119,7 +133,8 @@ class _Reading:
         self._place = question.place
         self._source = source
         self._buckets = buckets
-        self._keys = keys
+        self._keys = dict(keys)
+        self._lacks_key = False
         self._malformed: set[bytes] = set()
         """What was told of: a source may give it again each time that it is asked."""
 
@@ -138,12 +153,17 @@ class _Reading:
         finally:
             findings += [Finding(Kind.BAD_HEAD, Subject.HEAD, *what) for what in sorted(bad)]
 
-    def last_before(self, moment: int) -> ChainHead | None:
+    def last_before(self, moment: int, earlier_keys: PublicKeySource | None) -> ChainHead | None:
         """The newest verified head before `moment`. Others are not this question's: nothing is said of them."""
         until, days = moment - 1, 1
         while until >= 0 and days <= _LONGEST_LOOK_BACK:
             since = max(0, moment - days * _DAY)
-            if found := _one_for_each_digest(self.between(since, until, [])):
+            self._lacks_key = False
+            found = _one_for_each_digest(self.between(since, until, []))
+            if not found and self._lacks_key and earlier_keys is not None:
+                self._keys |= earlier_keys.between(since, until)
+                found = _one_for_each_digest(self.between(since, until, []))
+            if found:
                 return found[0]
             until, days = since - 1, days * 2
         return None
@@ -161,6 +181,7 @@ class _Reading:
         digest = _digest_key(head)
         if digest is not None and not ends.start <= digest.end_seconds <= ends.end:
             return None
+        self._lacks_key = self._lacks_key or head.fingerprint not in self._keys
         if (defect := self._defect(head, digest)) is not None:
             bad.add((head.digest_bucket, head.digest_key, defect))
             return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from opentrail.evidence.chain_head import ChainHead
@@ -33,16 +33,29 @@ class Landmark:
 
 
 class Landmarks:
-    """Those in the time asked for. Heads and the known digest were verified before."""
+    """Those in the time asked for. Heads and the known digest were verified before.
+
+    `all_heads`: gives those from before the known digest, too, for when the chain does not lead to it.
+    """
 
     def __init__(
-        self, question: Question, heads: Sequence[ChainHead] = (), known: VerifiedDigest | None = None
+        self,
+        question: Question,
+        heads: Sequence[ChainHead] = (),
+        known: VerifiedDigest | None = None,
+        all_heads: Callable[[], Sequence[ChainHead]] = tuple,
     ) -> None:
+        self._all_heads = all_heads
         marks = [_of_head(head) for head in heads if head.end <= question.end + HOUR]
         if known is not None:
             marks.append(_of_known(known))
         self._by_place = {mark.place: mark for mark in marks}
         self.newest = max(marks, key=lambda mark: mark.end, default=None)
+
+    def widen(self) -> None:
+        """From the start that was asked for."""
+        marks = map(_of_head, self._all_heads())
+        self._by_place = {mark.place: mark for mark in marks} | self._by_place
 
     def at(self, place: Place) -> Landmark | None:
         """The one at a place."""

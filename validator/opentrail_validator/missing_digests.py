@@ -16,8 +16,8 @@ SHORTEST_PERIOD: Final = 60
 def missing_between(place: TrailPlace, bucket: str, missing_end: int, older_end: int, period: int) -> Iterator[Finding]:
     """Those that should lie between the missing digest's end and the older one's (epoch seconds), newest first.
 
-    Nothing that is there names them: digests come at steps of `period`, the seconds that the missing digest's successor
-    spans. Where logging was off in between there were fewer; the digest that would say so is among the missing.
+    Nothing that is there names them: digests come at steps of `period` seconds. Where logging was off in between there
+    were fewer; the digest that would say so is among the missing.
     """
     period = max(period, SHORTEST_PERIOD)
     last = older_end + period // 2  # Stamps may be some seconds off.

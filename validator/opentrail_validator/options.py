@@ -32,6 +32,18 @@ _NOT_WITH_FROM: Final = (
     "state",
     "collect",
 )
+_NOT_EMPTY: Final = (
+    "s3_bucket",
+    "endpoint_url",
+    "directory",
+    "storage_key",
+    "public_keys",
+    "heads",
+    "proof",
+    "state",
+    "collect",
+    "bundle",
+)
 _WITH_PROOF: Final = ("proof", "public_keys", "region", "endpoint_url", "output", "verbose", "progress")
 
 
@@ -109,6 +121,7 @@ class _Reader:
     def options(self, now: int) -> Options:
         flags = self._flags
         self._find_what_is_missing()
+        self._find_what_is_empty()
         self._find_what_does_not_go_together()
         start, end = self._times(now)
         return Options(
@@ -145,6 +158,11 @@ class _Reader:
             missing = [name for name in ("trail_arn", "start_time") if not getattr(flags, name)]
             if missing:
                 self.mistakes.append(f"the following arguments are required: {', '.join(map(_flag, missing))}")
+
+    def _find_what_is_empty(self) -> None:
+        """An empty path would be the current directory: a variable that is not set must not choose what is trusted."""
+        empty = [name for name in _NOT_EMPTY if getattr(self._flags, name) == ""]
+        self.mistakes += [f"{_flag(name)} is empty: give it a value, or leave it out" for name in empty]
 
     def _find_what_does_not_go_together(self) -> None:
         flags, mistakes = self._flags, self.mistakes

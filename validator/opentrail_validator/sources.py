@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache, partial
 from pathlib import Path
@@ -121,18 +122,20 @@ class RunSources:
             return BundleHeads(self._bundle) if self._bundle is not None and self._bundle.has_heads else None
         if heads.startswith(_S3):
             bucket, _, prefix = heads.removeprefix(_S3).partition("/")
-            return self._head_bucket(self._s3(), bucket, prefix.strip("/"))
+            objects, prefix = self._s3(), prefix.strip("/")
+            return self._told_by(HeadBucket(objects, bucket, prefix), objects, bucket, prefix)
         path = Path(heads)
-        if path.is_dir():  # a copy of a bucket of heads
+        if os.path.isdir(path):  # noqa: PTH112 - a copy of a bucket of heads; Path.is_dir raises on a name too long
             whole = path.resolve()
-            return self._head_bucket(self._local(whole.parent), whole.name, "")
+            copy = self._local(whole.parent)
+            return self._told_by(HeadDirectory(copy, whole), copy, whole.name, "")
         file = HeadFile(path)
         self._heads_tell = partial(chains_in_file, file)
         return file
 
-    def _head_bucket(self, objects: ObjectReader, bucket: str, prefix: str) -> HeadSource:
+    def _told_by(self, heads: HeadBucket, objects: ObjectReader, bucket: str, prefix: str) -> HeadSource:
         self._heads_tell = lambda trail, _end: chains_in_bucket(objects, bucket, prefix, trail)
-        return HeadBucket(objects, bucket, prefix)
+        return heads
 
     def _local(self, root: Path) -> LocalDirectory:
         file = self._options.storage_key
@@ -159,6 +162,18 @@ def proof_key_source(options: Options) -> PublicKeySource:
 
     region = options.regions[0] if options.regions else "us-east-1"
     return AwsApi(region, options.endpoint_url)
+
+
+class HeadDirectory(HeadBucket):
+    """A copy of a bucket of heads, in a directory."""
+
+    def __init__(self, objects: ObjectReader, directory: Path) -> None:
+        super().__init__(objects, directory.name, "")
+        self._directory = directory
+
+    def origin(self) -> str:
+        """For the report."""
+        return f"the directory {self._directory}"
 
 
 class CountedKeys:

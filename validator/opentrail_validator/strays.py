@@ -13,9 +13,9 @@ from collections.abc import Iterator
 from opentrail_validator.chain_walk import ChainWalk, Step
 from opentrail_validator.digest_check import DigestCheck
 from opentrail_validator.digest_judge import DigestJudge
-from opentrail_validator.digest_lists import DigestLists
+from opentrail_validator.digest_lists import DigestLists, as_digest
 from opentrail_validator.findings import Finding, Kind, Subject
-from opentrail_validator.readers.port import ObjectMissing, ObjectReader, Outcome, Place
+from opentrail_validator.readers.port import ObjectMissing, ObjectReader, Place
 from opentrail_validator.walked import Walked
 
 _STRAY = "well signed, but no newer digest leads to it"
@@ -27,7 +27,7 @@ def strays(
 ) -> Iterator[Step]:
     """What there is to say of each, newest first; then of what has no digest's name. `walk` has ended."""
     told = []
-    for place, outcome in objects.read_all(_places(walk, lists), _pair):
+    for place, outcome in objects.read_all(_places(walk, lists), as_digest):
         walked.visited.add(*place)
         if isinstance(outcome, ObjectMissing) and place != walk.passed:
             continue  # Taken away since it was listed, and nothing says that it should be there.
@@ -76,10 +76,6 @@ def _step_of_end(check: DigestCheck, place: Place, walk: ChainWalk, walked: Walk
     for entry in digest.log_files:
         walked.log_files.add(entry.s3_bucket, entry.s3_object)
     return Step([Finding(Kind.VALID, Subject.DIGEST, *place, "", digest.start, digest.end)], digest.log_files)
-
-
-def _pair(place: Place, outcome: Outcome) -> tuple[Place, Outcome]:
-    return place, outcome
 
 
 def _finding(check: DigestCheck, place: Place, fork: str) -> Finding:

@@ -95,12 +95,14 @@ class Hours:
 
     def __init__(self) -> None:
         self._spans: list[tuple[int, int]] = []
+        self._most = _MOST_SPANS
 
     def add(self, start: int, end: int) -> None:
         """Adds the hours that a time touches (epoch seconds; at least the one of `start`)."""
         self._spans.append((start // HOUR, max(start, end - 1) // HOUR + 1))
-        if len(self._spans) > _MOST_SPANS:
+        if len(self._spans) > self._most:
             self._spans = self._merged()
+            self._most = max(_MOST_SPANS, 2 * len(self._spans))  # or hours that lie apart were sorted anew each time
 
     def __len__(self) -> int:
         return sum(end - start for start, end in self._merged())

@@ -9,7 +9,7 @@ from typing import Final
 
 from opentrail.evidence.object_keys import DIGEST_FOLDER, DigestKey, MalformedKey, digest_folder, parse_key
 
-_LAST_MOMENT: Final = 253_370_764_800
+LAST_MOMENT: Final = 253_370_764_800
 """The first of the year 9999, epoch seconds: hours are added to times."""
 
 _ARN: Final = re.compile(r"arn:[^:]+:cloudtrail:(?P<region>[^:]+):(?P<account>[0-9]{12}):trail/(?P<name>.+)")
@@ -100,6 +100,6 @@ def parse_moment(text: str) -> int:
     except ValueError:
         raise BadRequest(f"Unable to parse date value: {text}") from None
     seconds = int(moment.replace(tzinfo=UTC, microsecond=0).timestamp())
-    if not 0 <= seconds <= _LAST_MOMENT:
+    if not 0 <= seconds <= LAST_MOMENT:
         raise BadRequest(f"Unable to parse date value: {text}")
     return seconds

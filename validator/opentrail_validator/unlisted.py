@@ -9,86 +9,78 @@ outage digests are put late; a file put right before it is then named only by a 
 * Several trails may write to one folder. A file may be any one's: the digests of all that have some there are read.
   (A trail without digests looks like a planter.)
 * Digests before the time asked for are not read: only files that were put in that time are judged.
-* Digests after it may name a parked file of its days: they are read too before anything is said.
+* Digests after it may name a parked file of its days: they are read too before anything is said. They also tell of a
+  file that was put into its days only then.
 * A copy's times are those of the copying, and some stores tell none. The stamp in a file's name, and an hour, stand in
   for the time of its put then.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import pairwise
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 from opentrail.evidence.object_keys import LogFileKey, LogKind, MalformedKey, parse_key
 from opentrail_validator.findings import Finding, Kind, Subject
-from opentrail_validator.folder_digests import FolderReading, SeenDigest, Sibling, day_of, listed_between
+from opentrail_validator.folder_digests import (
+    FolderDigests,
+    FolderReading,
+    SeenDigest,
+    Sibling,
+    day_of,
+    ending,
+    joined,
+    judged,
+    listed_between,
+    without_times,
+)
 from opentrail_validator.question import HOUR, Question, Span
-from opentrail_validator.readers.port import CouldNotRead, ListedObject, ObjectReader, PublicKey
+from opentrail_validator.readers.port import (
+    ApiNotReached,
+    ApiRefused,
+    CouldNotRead,
+    ListedObject,
+    ObjectReader,
+    PublicKey,
+    PublicKeySource,
+)
+from opentrail_validator.trail_place import LAST_MOMENT
 from opentrail_validator.walked import Walked, WalkedDigest
 
-ON_TIME: Final = 900
-"""A digest that was put within so many seconds of its end shows that the writer was alive then."""
 _CLOCKS: Final = 900
 """Seconds by which the store's clock may be before the writer's."""
 _DAY: Final = 24 * HOUR
 _READ_AGAIN: Final = _DAY
 """Seconds: a run that goes on from a known digest judges the files of so much time before it once more."""
 _PARKED: Final = 31 * _DAY
-"""Seconds after which a file that a bucket did not take is delivered at the latest."""
-_LAST_DAY: Final = "9999/12/31"
+"""Seconds within which a file that a bucket did not take is delivered, if nobody has to help."""
+_TO_THE_END: Final = "\U0010ffff"
 
 
 def unlisted_log_files(
-    question: Question, objects: ObjectReader, walked: Walked, keys: Mapping[str, PublicKey]
+    question: Question,
+    objects: ObjectReader,
+    walked: Walked,
+    keys: Mapping[str, PublicKey],
+    later_keys: PublicKeySource | None = None,
 ) -> Iterator[Finding]:
     """PLANTED for each log file of the days asked for, of the account and region, that a digest would name by now.
 
     NOT_CHECKED instead if not all digests and lists could be read. After a walk that stopped at a known digest, only
-    the days since then are looked at.
+    the days since then are looked at. `later_keys` is asked for the keys of digests after the time asked for.
     """
     if not question.checks.unlisted:
         return
-    search = _Search(question, objects, walked, keys)
+    search = _Search(question, objects, walked, keys, later_keys)
     folder = question.place.bucket, search.folders[0]
     if not walked.complete:
         yield Finding(Kind.NOT_CHECKED, Subject.LISTING, *folder, "log files in no digest: not all digests were read")
         return
     try:
         yield from search.findings()
-    except CouldNotRead as error:
+    except (CouldNotRead, ApiRefused, ApiNotReached) as error:
         yield Finding(Kind.NOT_CHECKED, Subject.LISTING, *folder, f"log files in no digest: {error}")
-
-
-def judged(digests: Iterable[WalkedDigest]) -> list[Span]:
-    """When a file must have been put so that one of these digests (newest first) would name it.
-
-    For each row of digests that join: from its first window's start to the start of its last window at which the writer
-    was alive.
-    """
-    spans = []
-    for row in _rows(digests):
-        alive = (newer.start for newer, older in pairwise(row) if _is_on_time(older, newer))
-        span = Span(row[-1].start, next(alive, row[-1].start))
-        if span.start < span.end:
-            spans.append(span)
-    return spans
-
-
-def _rows(digests: Iterable[WalkedDigest]) -> Iterator[list[WalkedDigest]]:
-    row: list[WalkedDigest] = []
-    for digest in digests:
-        if row and not digest.joined:
-            yield row
-            row = []
-        row.append(digest)
-    if row:
-        yield row
-
-
-def _is_on_time(older: WalkedDigest, newer: WalkedDigest) -> bool:
-    return older.put_at is None or older.put_at <= newer.start + ON_TIME
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,9 +97,16 @@ class _Trail:
 
 class _Search:
     def __init__(
-        self, question: Question, objects: ObjectReader, walked: Walked, keys: Mapping[str, PublicKey]
+        self,
+        question: Question,
+        objects: ObjectReader,
+        walked: Walked,
+        keys: Mapping[str, PublicKey],
+        later_keys: PublicKeySource | None,
     ) -> None:
         place = question.place
+        self._own = Sibling(place.trail_name, place.home_region)
+        self._later_keys = later_keys
         self._question = question
         self._objects = objects
         self._walked = walked
@@ -122,12 +121,21 @@ class _Search:
         own = [*self._walked.digests, *self._own_known()]
         if len(own) < 2:  # noqa: PLR2004 - a window and the one before it
             return
-        judge = self._judge(own)
-        if next(self._suspects(judge), None) is None:
+        times_tell = self._times_tell(own)
+        judge = self._judge(own, self._reading.found, times_tell=times_tell)
+        suspects = (
+            entry.modified or 0 if times_tell else 0
+            for _, entry in self._unnamed()
+            if judge.condemns(entry) or (times_tell and self._is_late(entry, own[0].end))
+        )
+        last_put = max(suspects, default=None)
+        if last_put is None:
             return
-        later = self._read_later()
-        for bucket, key in self._suspects(judge):
-            if later.found.log_files.has(bucket, key):
+        later = self._read_later(int(min(last_put, LAST_MOMENT - _PARKED)))
+        judge = self._judge(self._with_later(own, later), self._reading.found, later.found, times_tell=times_tell)
+        for bucket, entry in self._unnamed():
+            key = entry.key
+            if not judge.condemns(entry) or later.found.log_files.has(bucket, key):
                 continue
             if later.found.unproven.has(bucket, key) or self._reading.found.unproven.has(bucket, key):
                 detail = "only digests name it of which nobody can say here whether they are good"
@@ -142,35 +150,42 @@ class _Search:
         for bucket in self._buckets:
             self._reading.read(bucket, Span(self._since, self._question.end + HOUR), own)
 
-    def _read_later(self) -> FolderReading:
+    def _read_later(self, last_put: int) -> FolderReading:
         """Digests after the time asked for, which may name files of its days; their keys may not be known."""
-        reading = FolderReading(self._question.place, self._objects, self._keys)
-        end = self._question.end + HOUR
-        later = Span(end + 1, end + _PARKED)
+        question, keys = self._question, dict(self._keys)
+        end = question.end + HOUR
+        later = Span(end + 1, max(end, last_put) + _PARKED)
+        if self._is_past and self._later_keys is not None:
+            keys |= self._later_keys.between(later.start, min(later.end, question.now))
+        reading = FolderReading(question.place, self._objects, keys)
         for bucket in self._buckets:
             reading.read(bucket, later, later, all_keys_known=False)
         return reading
 
     def _own_known(self) -> list[WalkedDigest]:
-        place = self._question.place
-        seen = self._reading.found.trails.get(Sibling(place.trail_name, place.home_region), [])
-        return _joined(seen, self._walked.digests[-1].start if self._walked.digests else None)
+        seen = self._reading.found.trails.get(self._own, [])
+        return joined(seen, self._walked.digests[-1].start if self._walked.digests else None)
 
-    def _judge(self, own: list[WalkedDigest]) -> _Judge:
-        place, newest = self._question.place, own[0].end
-        others = [
-            (_joined(seen), min(seen, key=_end).starts_chain)
-            for sibling, seen in sorted(self._reading.found.trails.items())
-            if sibling != (place.trail_name, place.home_region)
-        ]
-        times_tell = self._times_tell(own)
+    def _with_later(self, own: list[WalkedDigest], later: FolderReading) -> list[WalkedDigest]:
+        newer = joined(later.found.trails.get(self._own, []))
+        if not newer:
+            return own
+        return [*newer, replace(own[0], joined=own[0].end >= newer[-1].start), *own[1:]]
+
+    def _judge(self, own: list[WalkedDigest], *found: FolderDigests, times_tell: bool) -> _Judge:
+        newest = own[0].end
+        trails: dict[Sibling, list[SeenDigest]] = {}
+        for sibling, seen in (one for digests in found for one in digests.trails.items()):
+            if sibling != self._own:
+                trails.setdefault(sibling, []).extend(seen)
+        others = [(joined(seen), min(seen, key=ending).starts_chain) for _, seen in sorted(trails.items())]
         if not times_tell:
-            own = _without_times(own)
-            others = [(_without_times(digests), starts) for digests, starts in others]
+            own = without_times(own)
+            others = [(without_times(digests), starts) for digests, starts in others]
         since = self._since + (_CLOCKS if times_tell else 0)
         spans = [Span(max(span.start, since), span.end) for span in judged(own)]
-        trails = [_Trail(_life(digests, newest, starts=starts), judged(digests)) for digests, starts in others]
-        return _Judge(spans, trails, self._walked.doubtful, times_tell=times_tell)
+        rest = [_Trail(_life(digests, newest, starts=starts), judged(digests)) for digests, starts in others]
+        return _Judge(spans, rest, self._walked.doubtful, times_tell=times_tell)
 
     def _times_tell(self, own: Sequence[WalkedDigest]) -> bool:
         """Whether the store's times are those at which the writer put things.
@@ -186,20 +201,28 @@ class _Search:
                 return entry.modified is not None and entry.modified <= newest
         return True
 
-    def _suspects(self, judge: _Judge) -> Iterator[tuple[str, str]]:
-        for bucket, entry in self._listed():
-            if not self._is_named(bucket, entry.key) and judge.condemns(entry):
-                yield bucket, entry.key
+    def _unnamed(self) -> Iterator[tuple[str, ListedObject]]:
+        return ((bucket, entry) for bucket, entry in self._listed() if not self._is_named(bucket, entry.key))
+
+    def _is_late(self, entry: ListedObject, newest: int) -> bool:
+        """Whether it was put into the time asked for when that was past: the digests of then tell what it is."""
+        if not self._is_past or entry.modified is None or entry.modified < newest:
+            return False
+        named = _stamp(entry.key)
+        return named is None or named.start <= self._question.end
+
+    @property
+    def _is_past(self) -> bool:
+        return self._question.end < self._question.now - HOUR
 
     def _listed(self) -> Iterator[tuple[str, ListedObject]]:
-        """What lies in the days asked for; if that is up to now, in days to come too."""
-        question = self._question
-        is_past = question.end < question.now - HOUR
-        last = day_of(question.end) if is_past else _LAST_DAY
+        """What lies in the days asked for; if that is up to now, all that follows. Folders of a console are nothing."""
+        last = day_of(self._question.end) if self._is_past else _TO_THE_END
         for bucket in self._buckets:
             for folder in self.folders:
                 for entry in listed_between(self._objects, bucket, folder, day_of(self._since), last):
-                    yield bucket, entry
+                    if not entry.key.endswith("/"):
+                        yield bucket, entry
 
     def _is_named(self, bucket: str, key: str) -> bool:
         return self._walked.log_files.has(bucket, key) or self._reading.found.log_files.has(bucket, key)
@@ -235,24 +258,6 @@ def _stamp(key: str) -> Span | None:
     except MalformedKey:
         return None
     return Span(parsed.seconds, parsed.seconds + HOUR) if isinstance(parsed, LogFileKey) else None
-
-
-def _joined(seen: Sequence[SeenDigest], newer_start: int | None = None) -> list[WalkedDigest]:
-    """Newest first; each joins the next newer one if that begins where it ends."""
-    digests: list[WalkedDigest] = []
-    for digest in sorted(seen, key=_end, reverse=True):
-        joined = newer_start is None or digest.end >= newer_start
-        digests.append(WalkedDigest(digest.start, digest.end, digest.put_at, joined))
-        newer_start = digest.start
-    return digests
-
-
-def _end(digest: SeenDigest) -> tuple[int, int]:
-    return digest.end, digest.start
-
-
-def _without_times(digests: Sequence[WalkedDigest]) -> list[WalkedDigest]:
-    return [WalkedDigest(digest.start, digest.end, None, digest.joined) for digest in digests]
 
 
 def _life(digests: Sequence[WalkedDigest], newest: int, *, starts: bool) -> Span:

@@ -9,8 +9,9 @@ import pytest
 from opentrail_validator import Checks, Kind, NoPublicKeys, PinnedKeys, Severity, Sources, Span, Subject, Verdict
 from opentrail_validator.chain_validation import ChainValidation
 from opentrail_validator.readers.port import ApiNotReached
+from tests.evidence_maker.folder import Folder, at
 from tests.evidence_maker.heads import ListedHeads, made_head
-from tests.evidence_maker.in_memory import BEGIN, InMemory, pinned, question_of, wrong
+from tests.evidence_maker.in_memory import BEGIN, InMemory, findings_of, pinned, question_of, wrong
 from tests.evidence_maker.maker import HOUR, Chain, MadeObject, change_content, listed_key, private_key
 
 KEYS = pinned(listed_key(private_key(0)))
@@ -185,3 +186,34 @@ def test_records_that_lie_in_the_wrong_file_are_found_and_need_not_be_looked_for
     chain.hour(logs=0, logFiles=[entry])
     assert wrong(run(chain, 1)[0]) == [(Kind.MISPLACED_RECORD, place)]
     assert wrong(run(chain, 1, checks=Checks(records=False))[0]) == []
+
+
+# --- Keys of other times
+
+
+class KeysByTime:
+    """A key until the fortieth hour, and another one from then on, for whoever asks for that time."""
+
+    def between(self, start, end):
+        numbers = [number for number, is_asked in enumerate((start < at(40), end >= at(40))) if is_asked]
+        return pinned(*(listed_key(private_key(number)) for number in numbers)).between(start, end)
+
+    def origin(self):
+        return "a test"
+
+
+def test_a_chain_that_ended_under_an_older_key_owes_nothing_later():
+    chain = Chain().hours(10)
+    heads = ListedHeads([made_head(chain, chain.digests[-1], chainEnded=True)])
+    later = {"start": at(100), "end": at(120), "now": at(130)}
+    assert findings_of(chain, keys=KeysByTime(), heads=heads, **later) == []
+    assert [finding.kind for finding in findings_of(chain, keys=KeysByTime(), **later)] == [Kind.NOTHING_FOUND]
+
+
+def test_a_file_that_was_planted_in_a_past_day_under_a_newer_key_is_told():
+    chain = Chain().hours(40)
+    chain.key_number = 1
+    folder = Folder(chain.hours(30))
+    planted = folder.plant(at(60), at(5, 10))
+    findings = findings_of(chain, folder.reader(), KeysByTime(), hours=12, now=at(70))
+    assert wrong(findings) == [(Kind.PLANTED, (chain.bucket, planted))]

@@ -134,7 +134,9 @@ def followed(chain, kind, place):
     assert wrong(findings_of(chain)) == [(kind, place), (Kind.HASH_MISMATCH, victim)]
 
 
-@pytest.mark.parametrize(("more", "kind"), [(b"\0", Kind.TRAILING_DATA), (gzip.compress(b"{}"), Kind.SEVERAL_MEMBERS)])
+@pytest.mark.parametrize(
+    ("more", "kind"), [(b"\0", Kind.TRAILING_DATA), (gzip.compress(b"{}", mtime=0), Kind.SEVERAL_MEMBERS)]
+)
 def test_the_log_files_of_a_digest_that_is_followed_by_something_are_checked(more, kind):
     chain = Chain().hours(3)
     place = chain.digests[1]
@@ -192,3 +194,28 @@ def test_before_the_oldest_digest_that_is_there_nothing_is_expected():
     del chain.objects[chain.digests[0]]
     del chain.objects[chain.digests[1]]
     assert wrong(findings_of(chain)) == [(Kind.NOT_FOUND, chain.digests[1])]
+
+
+def cut_short(chain, seconds):
+    """A last digest, as when logging stops."""
+    start, chain.now = chain.now, chain.now + seconds
+    return chain.put_digest(chain._digest(start, chain.now, []))
+
+
+@pytest.mark.parametrize("hours", [2, 5])
+@pytest.mark.parametrize("seconds", [1, 45, 1200])
+def test_before_a_digest_that_was_cut_short_others_are_expected_each_hour(seconds, hours):
+    chain = Chain().hours(hours)
+    cut_short(chain, seconds)
+    del chain.objects[chain.digests[-2]]
+    assert wrong(findings_of(chain)) == [(Kind.NOT_FOUND, chain.digests[-2])]
+
+
+def test_digests_that_come_more_often_are_expected_as_often():
+    chain = Chain()
+    for _ in range(9):
+        cut_short(chain, 600)
+    cut_short(chain, 5)
+    for place in chain.digests[5:9]:
+        del chain.objects[place]
+    assert wrong(findings_of(chain)) == [(Kind.NOT_FOUND, place) for place in reversed(chain.digests[5:9])]

@@ -1,5 +1,6 @@
 import base64
 import json
+import os
 import subprocess
 import sys
 
@@ -189,6 +190,11 @@ def test_a_proof_that_is_none_is_invalid(tmp_path, pinned, capsys):
     assert json.loads(capsys.readouterr().out)["outcome"] == "malformed"
 
 
+def test_a_proof_without_end_is_not_read_for_ever(capsys):
+    assert main(["--proof", "/dev/zero"]) == 1
+    assert "more than" in capsys.readouterr().out
+
+
 # --- What goes wrong with the program itself
 
 
@@ -222,6 +228,37 @@ def test_a_reader_of_the_output_who_goes_away_gets_no_stack_trace(tmp_path, pinn
     )
     assert "Traceback" not in piped.stderr
     assert "BrokenPipe" not in piped.stderr
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize(
+    ("streams", "code"),
+    [
+        (">/dev/full", 3),
+        (">/dev/full --output json", 3),
+        (">/dev/full 2>&1", 3),
+        (">&-", 0),
+        ("2>&-", 0),
+        (">&- 2>&-", 0),
+        (">/dev/full --nonsense 2>/dev/full", 3),
+        ("--nonsense >&- 2>&-", 2),
+    ],
+)
+def test_a_report_that_cannot_be_written_is_no_verdict(streams, code, unbuffered, tmp_path, pinned):
+    chain = Chain().hours(2)
+    lay_kept(chain.objects, tmp_path)
+    program = "from opentrail_validator.command import main; raise SystemExit(main())"
+    flags = [*at(chain, 2), "--s3-bucket", chain.bucket, "--directory", str(tmp_path), "--public-keys", str(pinned)]
+    done = subprocess.run(
+        ["sh", "-c", f'"$@" {streams}', "sh", sys.executable, "-c", program, *flags],
+        env=os.environ | {"PYTHONUNBUFFERED": unbuffered},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, "Traceback" in done.stderr) == (code, False)
+    if code == 3 and "2>" not in streams:
+        assert done.stderr == "\nThe report could not be written: No space left on device\n"
 
 
 def test_names_that_the_terminals_encoding_does_not_have_are_escaped(tmp_path, pinned):

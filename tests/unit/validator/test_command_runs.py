@@ -126,7 +126,9 @@ def test_a_chain_that_was_removed_as_a_whole_is_asked_for_because_a_head_tells_o
     kept = {place: made for place, made in objects.items() if "/444455556666/" not in place[1]}
     assert run_all(kept, tmp_path / "d", pinned, *ALL) == 0
     assert run_all(kept, tmp_path / "d", pinned, *ALL, "--heads", heads) == 1
-    assert "444455556666 in us-east-1 (trail audit)" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "444455556666 in us-east-1 (trail audit)" in out
+    assert f"Heads:        checked 1, of the {layout} {heads}\n" in out
 
 
 # --- State

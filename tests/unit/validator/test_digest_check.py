@@ -174,3 +174,41 @@ def test_a_digest_elsewhere_has_been_moved_and_says_from_where(change):
     outcome = check(stored, (change[0] or bucket, change[1] or key))
     assert outcome.kind is Kind.MOVED
     assert f"s3://{bucket}/{key}" in outcome.detail
+
+
+@pytest.mark.parametrize(
+    ("claim", "kind"),
+    [("digestS3Object", Kind.MOVED), ("digestS3Bucket", Kind.MOVED), ("digestPublicKeyFingerprint", Kind.UNKNOWN_KEY)],
+)
+def test_what_nobody_signed_is_not_told_at_any_length(claim, kind):
+    place, stored = made()
+    outcome = check(changed(stored, {claim: "k" * 1_000_000}), place, key=None)
+    assert outcome.kind is kind
+    assert "kkk" in outcome.detail
+    assert len(outcome.detail) < 3000
+
+
+@pytest.mark.parametrize("value", ["[]", "{}", "0", '"a"'])
+def test_a_digest_that_would_fill_the_memory_is_not_decoded(value, monkeypatch):
+    place, stored = made()
+    body = gzip.compress(b'{"logFiles":[' + f"{value},".encode() * 700_000 + b"0]}")
+    monkeypatch.setattr(json, "loads", None)
+    outcome = check(StoredObject(body, stored.metadata), place)
+    assert (outcome.kind, outcome.detail) == (Kind.MALFORMED, "more values than a digest of its size has")
+
+
+def test_a_digest_of_many_log_files_is_read():
+    files = [
+        {
+            "s3Bucket": "b",
+            "s3Object": f"AWSLogs/111122223333/CloudTrail/{number:04}",
+            "hashValue": "0" * 64,
+            "hashAlgorithm": "SHA-256",
+            "newestEventTime": None,
+            "oldestEventTime": None,
+            "recordCount": 1,
+        }
+        for number in range(5000)
+    ]
+    place, stored = made(logFiles=files)
+    assert len(check(stored, place).digest.log_files) == len(files)

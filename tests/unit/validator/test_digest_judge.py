@@ -65,7 +65,10 @@ def test_a_backfill_digest_without_its_key(answer, kind):
     assert wrong(findings) == [(kind, late.digests[0])]
 
 
-@pytest.mark.parametrize("metadata", [{}, {"backfill-generation-timestamp": "some day"}])
+NO_TIMES = ["some day", "0001-01-01T00:00:00Z", "1970-01-01T00:00:00Z", "9999-12-31T23:59:59Z"]
+
+
+@pytest.mark.parametrize("metadata", [{}, *({"backfill-generation-timestamp": time} for time in NO_TIMES)])
 def test_a_backfill_digest_that_does_not_say_when_it_was_made(metadata):
     chain, late = backfilled()
     made = late.objects[late.digests[0]]

@@ -47,6 +47,16 @@ def test_a_digest_up_to_an_hour_after_the_end_is_read():
     assert digests == [place[1] for place in reversed(chain.digests[:3])]
 
 
+def test_nothing_is_kept_of_an_object_that_is_larger_than_any_digest():
+    """Many of them are read ahead; sparse files of a directory would fill the memory."""
+    chain = Chain().hours(3)
+    place = chain.digests[1]
+    chain.objects[place] = dataclasses.replace(chain.objects[place], body=bytes((1 << 24) + 1))
+    (found,) = [f for f in findings_of(chain) if f.kind is Kind.MALFORMED]
+    assert (found.bucket, found.key) == place
+    assert found.detail == "it has 16,777,217 bytes, no digest has more than 16,777,216"
+
+
 # --- Could not be checked
 
 

@@ -124,7 +124,6 @@ def test_a_head_that_is_set_apart_by_its_chain_is_one_of_its_time_and_chain():
     assert given(source, start=BEGIN + 20 * HOUR, end=BEGIN + 22 * HOUR) == []
     assert reader.read == []
     assert given(source) == HEADS[:1]
-    assert source.places(PLACE) == [PLACE]
 
 
 def test_names_that_no_head_has_are_read_too():
@@ -151,37 +150,3 @@ def test_another_regions_heads_are_not_read():
     reader = InMemory(laid([made_head(chain, chain.digests[0])], chain=chain))
     assert given(HeadBucket(reader, "heads")) == []
     assert reader.read == []
-
-
-# --- the chains that heads name -----------------------------------------------------------------
-
-
-def organization():
-    chains = [
-        Chain(organization="o-1", account=account, region=region, prefix="OpenTrail-Head/a").hours(1)
-        for account in ("111111111111", "222222222222")
-        for region in ("eu-west-1", "us-east-1")
-    ]
-    other = Chain(organization="o-1", account="333333333333", trail="other", prefix="OpenTrail-Head/a").hours(1)
-    return chains, [(chain, made_head(chain, chain.digests[0])) for chain in (*chains, other, CHAIN)]
-
-
-def test_a_file_names_the_chains_of_a_trail(file):
-    chains, heads = organization()
-    source = file(json.dumps([head for _, head in heads]))
-    assert source.places(place_of(chains[2])) == [place_of(chain) for chain in chains]
-    assert source.places(PLACE) == [PLACE]
-    assert source.places(place_of(Chain(trail="none"))) == []
-
-
-@pytest.mark.parametrize("prefix", ["", "CloudTrail-Digest/of"])
-def test_a_bucket_names_the_chains_of_a_trail(prefix):
-    chains, heads = organization()
-    objects = {}
-    for chain, head in heads:
-        objects |= laid([head], f"{prefix}/" if prefix else "", chain)
-    source = HeadBucket(InMemory(objects), "heads", prefix)
-    assert source.places(place_of(chains[2])) == [place_of(chain) for chain in chains]
-    assert source.places(PLACE) == [PLACE]
-    with pytest.raises(CouldNotRead):
-        HeadBucket(InMemory(objects, unlistable=("heads",)), "heads").places(PLACE)

@@ -1,12 +1,11 @@
 """Chain heads: which count, which contradict each other, and what is missing by their word."""
 
 import base64
-from itertools import pairwise
 
 import pytest
 
 from opentrail.evidence.chain_head import parse_head
-from opentrail_validator import Checks, Kind, PublicKey, Subject
+from opentrail_validator import Kind, PublicKey, Subject
 from opentrail_validator import heads as heads_module
 from opentrail_validator.heads import check_heads, read_heads
 from tests.evidence_maker.heads import ListedHeads, canonical, made_head
@@ -160,26 +159,6 @@ def test_one_number_for_two_digests_is_a_fork_and_so_are_numbers_that_fall():
     assert kinds(read(chain, same).findings) == [Kind.FORK]
     assert kinds(read(chain, falling).findings) == [Kind.FORK]
     assert kinds(read(chain, of_two_chains).findings) == []
-
-
-def test_the_newest_head_before_the_time_asked_for_is_looked_for_if_there_is_none_in_it():
-    chain = Chain().hours(3)
-    source = ListedHeads([made_head(chain, chain.digests[2], chainEnded=True), made_head(chain, chain.digests[1])])
-    heads = read(chain, source, start=BEGIN + 30 * 24 * HOUR, end=BEGIN + 31 * 24 * HOUR)
-    assert heads.known == ()
-    assert heads.earlier is not None
-    assert (heads.newest, heads.earlier.end, heads.earlier.ended) == (heads.earlier, BEGIN + 3 * HOUR, True)
-    spans = sorted((start, end) for _, _, start, end in source.asked)
-    assert all(end < later for (_, end), (later, _) in pairwise(spans))
-    off = Checks(coverage=False)
-    assert read(chain, source, start=BEGIN + 30 * 24 * HOUR, end=BEGIN + 31 * 24 * HOUR, checks=off).earlier is None
-
-
-def test_an_earlier_head_that_is_bad_is_not_this_questions():
-    chain = Chain().hours(3)
-    source = ListedHeads([made_head(chain, chain.digests[2], signed_by=5)])
-    heads = read(chain, source, start=BEGIN + 3000 * HOUR, end=BEGIN + 3001 * HOUR)
-    assert (heads.earlier, heads.findings, heads.complete) == (None, (), True)
 
 
 # --- compared with the walk ---------------------------------------------------------------------

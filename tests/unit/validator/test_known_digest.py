@@ -7,6 +7,7 @@ from dataclasses import replace
 from opentrail_validator import Checks, Kind, Sources, Span, Subject, Verdict
 from opentrail_validator.chain_validation import ChainValidation
 from opentrail_validator.walked import VerifiedDigest
+from tests.evidence_maker.heads import ListedHeads, made_head
 from tests.evidence_maker.in_memory import BEGIN, InMemory, findings_of, pinned, place_of, question_of, wrong
 from tests.evidence_maker.maker import HOUR, Chain, listed_key, private_key
 
@@ -135,3 +136,36 @@ def test_nor_is_one_of_before_it():
     findings, result = run(chain, 5, known=replace(known_of(chain, chain.digests[1]), end=BEGIN))
     assert wrong(findings) == []
     assert result.known_until is None
+
+
+# --- Heads
+
+
+def test_heads_of_before_the_known_digest_are_not_asked_for():
+    chain = Chain().hours(5)
+    heads = ListedHeads([made_head(chain, place) for place in chain.digests])
+    known = known_of(chain, chain.digests[2])
+    findings, _ = run(chain, 5, known=known, heads=heads)
+    assert wrong(findings) == []
+    assert [(start, end) for _, _, start, end in heads.asked] == [(known.end, BEGIN + 6 * HOUR)]
+
+
+def test_where_the_known_digest_is_passed_by_all_heads_count():
+    """Nothing but its head tells of the last digest before a pause."""
+    chain = Chain().hours(2).restart().hours(4)
+    heads = ListedHeads([made_head(chain, place) for place in chain.digests])
+    known = known_of(chain, chain.digests[4])
+    removed = [chain.digests[number] for number in (1, 4, 5)]
+    for place in removed:
+        del chain.objects[place]
+    findings, _ = run(chain, 11, known=known, heads=heads, checks=Checks(coverage=False))
+    told = {place for kind, place in wrong(findings) if kind is Kind.NOT_FOUND}
+    assert told == set(removed)
+    assert [start for _, _, start, _ in heads.asked] == [known.end, BEGIN]
+
+
+def test_an_end_that_the_known_digests_head_tells_of_is_remembered():
+    chain = Chain().hours(5)
+    heads = ListedHeads([made_head(chain, place, chainEnded=place == chain.digests[-1]) for place in chain.digests])
+    findings, _ = run(chain, 40, known=known_of(chain, chain.digests[-1]), heads=heads)
+    assert wrong(findings) == []

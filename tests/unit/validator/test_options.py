@@ -136,3 +136,15 @@ def test_help_names_every_flag(capsys):
     flags, _ = read_flags([])
     for name in vars(flags):
         assert ("--from" if name == "bundle" else f"--{name.replace('_', '-')}") in shown
+
+
+@pytest.mark.parametrize(
+    "flag",
+    ["s3-bucket", "endpoint-url", "directory", "public-keys", "heads", "state", "collect", "from", "proof"],
+)
+def test_an_empty_value_is_not_taken_for_the_current_directory(flag):
+    assert f"--{flag} is empty: give it a value, or leave it out" in mistakes(*LEAST, f"--{flag}", "")
+
+
+def test_an_empty_prefix_is_none():
+    assert read_options([*LEAST, "--s3-bucket", "logs", "--s3-prefix", ""], NOW).prefix == ""

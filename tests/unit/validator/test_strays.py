@@ -5,9 +5,10 @@ import functools
 import pytest
 
 from opentrail_validator import Checks, Kind, Subject, Verdict
+from opentrail_validator.digest_lists import DigestLists
 from tests.evidence_maker import in_memory
-from tests.evidence_maker.in_memory import BEGIN, InMemory, wrong
-from tests.evidence_maker.maker import HOUR, Chain, change_content
+from tests.evidence_maker.in_memory import BEGIN, InMemory, place_of, wrong
+from tests.evidence_maker.maker import HOUR, Chain, MadeObject, change_content
 
 findings_of = functools.partial(in_memory.findings_of, checks=Checks(coverage=False, unlisted=False))
 
@@ -117,6 +118,20 @@ def test_backfill_digests_whose_links_pass_one_by_are_all_checked():
     backfills = [(f.bucket, f.key) for f in findings if f.subject is Subject.BACKFILL_DIGEST]
     assert backfills == [late.digests[2], late.digests[0], skipped]
     assert {(f.bucket, f.key) for f in findings if f.subject is Subject.LOG_FILE} == {*chain.logs, *late.logs}
+
+
+def test_many_backfill_digests_that_a_link_passes_by_are_not_looked_for_one_by_one(monkeypatch):
+    chain = Chain().hours(1)
+    late = Chain(chain.objects, backfill=True, now=BEGIN - HOUR).hours(1)
+    late.now = BEGIN + 3 * HOUR
+    late.hours(1)
+    names = [str(place_of(chain).key(BEGIN + second)).replace("Z.", "Z_backfill.") for second in range(1, 201)]
+    chain.objects |= {(chain.bucket, name): MadeObject(b"not gzip", {}) for name in names}
+    asked = []
+    listed = DigestLists.listed
+    monkeypatch.setattr(DigestLists, "listed", lambda lists: asked.append(lists) or listed(lists))
+    assert wrong(findings_of(chain)) == [(Kind.MALFORMED, (chain.bucket, name)) for name in reversed(names)]
+    assert len(asked) < 5
 
 
 STRANGE_NAMES = {

@@ -88,6 +88,17 @@ def test_very_many_hours_take_little_memory():
     assert len(hours._spans) < 5000
 
 
+def test_very_many_hours_that_lie_apart_are_not_sorted_anew_for_each(monkeypatch):
+    merged = []
+    whole = Hours._merged
+    monkeypatch.setattr(Hours, "_merged", lambda hours: merged.append(None) or whole(hours))
+    hours = Hours()
+    for number in range(20_000):
+        hours.add(number * 2 * HOUR, number * 2 * HOUR + 1)
+    assert len(hours) == 20_000
+    assert len(merged) < 10
+
+
 def test_the_log_file_counts_of_a_chain():
     chain = summary_of(VALID, BAD, LOST).chains[0]
     assert chain.total(Subject.LOG_FILE) == 2

@@ -4,7 +4,7 @@ import pytest
 
 from opentrail_validator import Kind, Span, Subject
 from tests.evidence_maker.folder import Folder, at
-from tests.evidence_maker.in_memory import InMemory
+from tests.evidence_maker.in_memory import BEGIN, InMemory
 from tests.evidence_maker.maker import HOUR, Chain
 from tests.evidence_maker.walked import walked_of
 
@@ -218,3 +218,29 @@ def test_files_that_a_lost_backfill_digest_may_name_are_not_planted():
     folder.plant(at(4, 30), at(2, 10), unique="B")
     planted = folder.plant(at(3, 10), unique="C")
     assert folder.planted_found(walked=walked) == [planted]
+
+
+# --- Other edges
+
+
+def test_what_was_logged_before_validation_was_switched_on_is_put_a_little_later_and_is_no_planted_file():
+    for times in (True, False):
+        folder = Folder(Chain().hours(6))
+        folder.plant(at(0, 14))
+        planted = folder.plant(at(0, 18), unique="B")
+        assert folder.planted_found(times=times, start=BEGIN - 2 * HOUR) == [planted]
+
+
+def test_a_folder_that_a_console_made_is_nothing_strange():
+    folder = Folder(Chain().hours(20))
+    folder.plant(at(15), "")
+    assert folder.told() == []
+
+
+def test_up_to_now_a_name_outside_of_all_days_is_told():
+    folder = Folder(Chain().hours(6))
+    key = folder.plant(at(2, 30), "../../../zzz.json.gz")
+    outside = key.replace("2026/03/01/../../../", "")
+    for placed in (folder.objects, folder.modified):
+        placed[folder.chain.bucket, outside] = placed.pop((folder.chain.bucket, key))
+    assert folder.planted_found() == [outside]

@@ -74,7 +74,7 @@ class ValidatorServicer:
         """Validates watched chains now: findings as they come, the summary of each chain after its last one, and at the end
         the summary of all. Chains come in their order, one after the other. What is open (ListChains) is not changed by it.
 
-        INVALID_ARGUMENT    the time begins after its end
+        INVALID_ARGUMENT    the time begins after its end, or is not one of the years 1970 to 9998
         NOT_FOUND           no watched chain is of these trails, accounts and regions
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

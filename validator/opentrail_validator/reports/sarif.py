@@ -84,6 +84,8 @@ def _rule(kind: Kind) -> dict[str, Any]:
 def _result(question: Question, finding: Finding) -> dict[str, Any]:
     failed = finding.verdict is Verdict.INVALID
     named = f"{finding.kind}\n{finding.subject}\n{finding.bucket}\n{finding.key}"
+    if finding.subject is Subject.CHAIN:  # several times of a chain are several findings
+        named += f"\n{finding.start}"
     return {
         "ruleId": finding.kind.value,
         "ruleIndex": _INDEX[finding.kind],

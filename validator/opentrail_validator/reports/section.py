@@ -9,7 +9,7 @@ from typing import Final
 from opentrail.evidence.times import format_time
 from opentrail_validator.findings import Subject, Verdict
 from opentrail_validator.question import Span
-from opentrail_validator.reports.port import RunInfo, printable
+from opentrail_validator.reports.port import RunInfo
 from opentrail_validator.summary import ChainSummary, Origins, Summary
 
 _MOST_LINES: Final = 12
@@ -71,14 +71,14 @@ def _not_covered(chains: Sequence[ChainSummary]) -> Iterator[str]:
 def _keys(origins: Origins) -> Iterator[str]:
     for origin, count in origins.keys.items():
         believed = "" if origins.are_pinned else "; believed, for none were pinned with --public-keys"
-        yield f"{count}, {printable(origin)}{believed}"
+        yield f"{count}, {origin}{believed}"
     if not origins.keys:
         yield "none were asked for"
 
 
 def _heads(run: RunInfo, origins: Origins) -> Iterator[str]:
     if run.has_heads:
-        yield f"checked {origins.heads_seen}, of {printable(origins.heads or '')}"
+        yield f"checked {origins.heads_seen}, of {origins.heads}"
     else:
         yield "none given: the newest digest files could be removed unseen without --heads"
 

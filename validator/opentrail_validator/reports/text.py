@@ -77,7 +77,7 @@ class TextReport:
             self._out.write("\n")
         for label, text in section(self._run, summary):
             padded = f"{f'{label}:' if label else '':<14}"
-            self._out.write(f"{self._styled(padded, _BOLD)}{text}\n")
+            self._out.write(f"{self._styled(padded, _BOLD)}{printable(text)}\n")
         self._out.flush()
 
     def _write_results(self, chain: ChainSummary) -> None:

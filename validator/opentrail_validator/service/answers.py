@@ -14,6 +14,7 @@ from opentrail_validator.service.failures import reason_of
 from opentrail_validator.service.open_findings import Change, OpenFinding, What
 from opentrail_validator.service.port import WatchedChain
 from opentrail_validator.service.tally import Tally
+from opentrail_validator.service.texts import as_unicode, bounded
 from opentrail_validator.walked import ChainResult, VerifiedDigest
 
 CHANGES = {What.OPENED: validator_pb2.CHANGE_OPENED, What.REPAIRED: validator_pb2.CHANGE_REPAIRED}
@@ -45,8 +46,8 @@ def finding_message(finding: Finding) -> validator_pb2.Finding:
         severity=enum_value(finding.kind.severity),
         subject=enum_value(finding.subject),
         bucket=finding.bucket,
-        key=_text(finding.key),
-        detail=_text(finding.detail),
+        key=as_unicode(finding.key),
+        detail=bounded(finding.detail),
         start=finding.start,
         end=finding.end,
         events=finding.events,
@@ -61,7 +62,7 @@ def status_message(chain: WatchedChain, memory: ChainMemory) -> validator_pb2.Li
         verdict=enum_value(_verdict_of(memory)),
         checked_at=memory.checked_at,
         unchecked=memory.unchecked,
-        failure=_text(memory.failure),
+        failure=bounded(memory.failure),
         newest=digest_message(memory.newest),
         open=[
             validator_pb2.OpenFinding(finding=finding_message(each.finding), opened_at=each.opened_at)
@@ -94,7 +95,7 @@ def open_message(chain: WatchedChain, each: OpenFinding) -> validator_pb2.WatchF
 def chain_summary_message(tally: Tally, answer: ChainResult | ChainFailure) -> validator_pb2.ChainSummary:
     """What a validation of a chain came to."""
     if not isinstance(answer, ChainResult):
-        verdict, failure = enum_value(Verdict.UNCHECKED), _text(reason_of(answer))
+        verdict, failure = enum_value(Verdict.UNCHECKED), reason_of(answer)
         return validator_pb2.ChainSummary(counts=counts_message(tally), verdict=verdict, failure=failure)
     return validator_pb2.ChainSummary(
         counts=counts_message(tally),
@@ -141,8 +142,3 @@ def _verdict_of(memory: ChainMemory) -> Verdict:
     if memory.unchecked or memory.failure or memory.checked_at is None:
         return Verdict.UNCHECKED
     return Verdict.VALID
-
-
-def _text(text: str) -> str:
-    """A key may hold anything that S3 takes; a message's text is Unicode without lone surrogates."""
-    return text.encode("utf-8", "replace").decode()

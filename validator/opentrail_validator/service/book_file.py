@@ -32,13 +32,16 @@ def read_book(path: Path) -> BookContent:
         return BookContent()
     except OSError as error:
         raise BookUnusable(f"The validator's book {path} cannot be read: {error.strerror}.") from error
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise BookUnusable(
             f"The validator's book {path} is damaged ({error}). Move it away: the next cycle then reads everything, "
             "and tells again what is open."
         ) from error
     if file.version != _VERSION:
-        raise BookUnusable(f"The validator's book {path} is of version {file.version}; this release knows {_VERSION}.")
+        raise BookUnusable(
+            f"The validator's book {path} is of version {file.version}; this release knows {_VERSION}. Run the release "
+            "that wrote it, or move it away."
+        )
     return file.book
 
 

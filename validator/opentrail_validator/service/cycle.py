@@ -11,8 +11,11 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
+from opentrail_validator.chain_validation import NoPublicKeys
+from opentrail_validator.coverage import GRACE
 from opentrail_validator.findings import Finding
 from opentrail_validator.question import Question, Sources
+from opentrail_validator.reports.words import where
 from opentrail_validator.run import ChainFailure, validate_chains
 from opentrail_validator.service.book import Book, ChainMemory
 from opentrail_validator.service.changes import Changes
@@ -23,6 +26,7 @@ from opentrail_validator.service.open_findings import Change, PassOverChain, Wha
 from opentrail_validator.service.port import ChainCatalogue, WatchedChain
 from opentrail_validator.service.settings import WatchSettings
 from opentrail_validator.service.tally import Tally
+from opentrail_validator.service.texts import as_unicode, bounded
 from opentrail_validator.state_file import StateFile
 from opentrail_validator.walked import ChainResult
 
@@ -113,7 +117,7 @@ class Cycle:
         return _Pass(chain, memory, question, seen, is_full)
 
     def _see(self, one: _Pass, finding: Finding) -> None:
-        finding = _in_unicode(finding)
+        finding = _as_kept(finding)
         if finding.kind in MAY_BE_EXPLAINED:
             one.held_back.append(finding)
             return
@@ -131,6 +135,10 @@ class Cycle:
     def _end(self, one: _Pass, answer: ChainResult | ChainFailure) -> None:
         now = int(self._now())
         if not isinstance(answer, ChainResult):
+            if isinstance(answer, NoPublicKeys) and one.memory.newest is None and now < one.chain.since + GRACE:
+                log.info("a chain has no digest yet: %s", one.chain.id)
+                self._book.fail_pass(one.chain, one.memory)
+                return
             reason = reason_of(answer)
             log.warning("a chain could not be checked: %s: %s", one.chain.id, reason)
             self._fail(one, reason)
@@ -159,11 +167,12 @@ class Cycle:
 
     def _learned(self, one: _Pass, result: ChainResult, now: int) -> ChainMemory:
         memory, newest = one.memory, result.newest
-        if memory.newest is not None and (newest is None or newest.end < memory.newest.end):
-            newest = memory.newest
-        covered_from = memory.covered_from
-        if covered_from is None and result.covered:
-            covered_from = result.covered[0].start
+        if memory.newest is not None and (newest is None or newest.end <= memory.newest.end):
+            newest = memory.newest  # also where another one lies in its place: that stays to be told
+        starts = [span.start for span in result.covered[:1]]
+        if memory.covered_from is not None:
+            starts.append(memory.covered_from)
+        covered_from = min(starts, default=None)
         # A pass from the beginning that could not read every digest is made again.
         is_done = one.is_full and one.seen.saw_every_digest and covered_from is not None
         until_full = self._settings.full_every - 1 if is_done else max(memory.until_full - 1, 0)
@@ -180,17 +189,16 @@ class Cycle:
     def _publish(self, change: Change) -> None:
         finding = change.finding
         level = logging.ERROR if change.what is What.OPENED else logging.WARNING
-        log.log(level, "%s: %s %s %s/%s", change.what, finding.kind, finding.subject, finding.bucket, finding.key)
+        log.log(level, "%s: %s %s %s", change.what, finding.kind, finding.subject, where(finding))
         self._metrics.changed(change)
         self._changes.put(change)
 
 
-def _in_unicode(finding: Finding) -> Finding:
-    """A name on a disk may be no Unicode; the book, notices and messages are."""
-    if finding.key.isascii() and finding.detail.isascii():
+def _as_kept(finding: Finding) -> Finding:
+    """With texts that the book can hold."""
+    if finding.key.isascii() and not finding.detail:
         return finding
-    key, detail = (text.encode("utf-8", "backslashreplace").decode() for text in (finding.key, finding.detail))
-    return replace(finding, key=key, detail=detail)
+    return replace(finding, key=as_unicode(finding.key), detail=bounded(finding.detail))
 
 
 @dataclass(slots=True)

@@ -23,7 +23,7 @@ def question_of(
     chain: WatchedChain, memory: ChainMemory, settings: WatchSettings, now: int, *, is_full: bool
 ) -> Question:
     """What a cycle asks of a chain at `now` (epoch seconds)."""
-    start = (chain.since if memory.covered_from is None else memory.covered_from) - _BEFORE
+    start = min(chain.since if memory.covered_from is None else memory.covered_from, chain.since) - _BEFORE
     if settings.oldest_seconds is not None:
         start = max(start, now - settings.oldest_seconds)
     if not is_full:
@@ -52,7 +52,8 @@ def is_explained(finding: Finding, chain: WatchedChain, memory: ChainMemory, res
 def against_memory(memory: ChainMemory, result: ChainResult, seen: PassOverChain) -> Finding | None:
     """What does not fit the newest digest that an earlier pass verified: it is gone, or another lies in its place."""
     before, now = memory.newest, result.newest
-    if before is None or before.end < result.question.start:
+    # Not asked for: what lies before the pass, and, where the clock was set back, after it.
+    if before is None or not result.question.start <= before.end <= result.question.end + HOUR:
         return None
     if now is not None and (now.bucket, now.key) == (before.bucket, before.key):
         if now.sha256 == before.sha256:

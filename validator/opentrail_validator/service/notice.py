@@ -16,7 +16,6 @@ NOTICE_VERSION: Final = 1
 MOST_BYTES: Final = 200_000
 """Amazon SNS takes 256 KiB."""
 _MOST_TOLD: Final = 100
-_LONGEST_TEXT: Final = 1_000
 
 
 def notice(content: BookContent, chains: Mapping[str, WatchedChain], at: int) -> str:
@@ -62,7 +61,7 @@ def finding_fields(finding: Finding) -> dict[str, Any]:
         "subject": str(finding.subject),
         "s3Bucket": finding.bucket,
         "s3Object": finding.key,
-        "detail": finding.detail[:_LONGEST_TEXT] or None,
+        "detail": finding.detail or None,
         "startTime": None if finding.start is None else format_time(finding.start),
         "endTime": None if finding.end is None else format_time(finding.end),
         "events": finding.events,

@@ -18,8 +18,11 @@ _OBJECTS: Final = (Subject.DIGEST, Subject.BACKFILL_DIGEST, Subject.LOG_FILE)
 _DIGESTS: Final = (Subject.DIGEST, Subject.BACKFILL_DIGEST)
 _MOVING: Final = (Kind.NOT_COVERED, Kind.NOTHING_FOUND, Kind.NEWEST_MISSING)
 """Their spans reach up to about now, or begin where the pass does: another pass has the same finding with another."""
-_LEAVES_ITS_LIST: Final = (Kind.FORK, Kind.NEWEST_MISSING, Kind.GAP, Kind.HOUR_WITHOUT_DIGEST)
-"""Findings about digests after which it is known all the same which log files there are."""
+_HIDES_NOTHING: Final = (Kind.FORK, Kind.HOUR_WITHOUT_DIGEST)
+"""Findings about digests after which it is known all the same what the others say."""
+_HIDES_DIGESTS: Final = (Kind.NEWEST_MISSING, Kind.NOTHING_FOUND)
+_MOST_SEEN: Final = 1_000
+"""New findings of a pass that are told apart; of more than are kept of a chain only the number matters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +97,8 @@ class PassOverChain:
         self.mentioned_newest = False
         """Whether a finding was about that digest."""
         self.saw_every_digest = True
-        self._knows_every_log_file = True
+        self._is_whole = True
+        """Whether no digest is gone or not believed: what one says of others, and of log files, is not told then."""
 
     def see(self, finding: Finding) -> bool:
         """Takes a finding; whether it is one that is to be opened."""
@@ -125,15 +129,19 @@ class PassOverChain:
         ]
 
     def _see_invalid(self, finding: Finding, place: tuple[str, str]) -> bool:
-        if finding.subject in _DIGESTS and finding.kind not in _LEAVES_ITS_LIST:
-            self._knows_every_log_file = False
+        if (finding.subject in _DIGESTS and finding.kind not in _HIDES_NOTHING) or finding.kind in _HIDES_DIGESTS:
+            self._is_whole = False
         if finding.subject in _OBJECTS:
             self._otherwise_wrong |= {place} & self._places
         identity = self._known_identity(finding)
         if identity in self._seen:
             return False
-        self._seen[identity] = finding
-        return identity not in self._open
+        if identity in self._open:
+            self._seen[identity] = finding
+            return False
+        if len(self._seen) < _MOST_SEEN:
+            self._seen[identity] = finding
+        return True
 
     def _known_identity(self, finding: Finding) -> Identity:
         """Time that is not covered is the same finding as an open one that it overlaps: it grows, or is filled."""
@@ -148,11 +156,11 @@ class PassOverChain:
         place = (finding.bucket, finding.key)
         if place in self._unread:
             return False
-        if finding.subject in _OBJECTS and (place in self._valid or place in self._otherwise_wrong):
+        is_of_object = finding.subject in _OBJECTS or finding.kind is Kind.NEWEST_MISSING
+        if is_of_object and (place in self._valid or place in self._otherwise_wrong):
             return True  # it was read: what is wrong with it now, if anything, is another finding
-        if finding.subject is Subject.LOG_FILE and finding.kind is not Kind.PLANTED and not self._knows_every_log_file:
-            return False
-        return self.saw_every_digest and self._came_to(finding)
+        # Who deletes the digest that tells of a finding has not repaired it.
+        return self.saw_every_digest and self._is_whole and self._came_to(finding)
 
     def _came_to(self, finding: Finding) -> bool:
         """Whether a pass that begins where this one does would have told it."""

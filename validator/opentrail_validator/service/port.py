@@ -34,11 +34,6 @@ class WatchedChain:
         """Names the chain: no two that are watched have the same."""
         return f"{self.trail_arn} {self.place.account_id} {self.place.region} {self.place.bucket}/{self.place.folder}"
 
-    def succeeds(self, other: WatchedChain) -> bool:
-        """Whether it may be the other one at the place that the trail has moved to."""
-        mine, theirs = self.place, other.place
-        return (self.trail_arn, mine.account_id, mine.region) == (other.trail_arn, theirs.account_id, theirs.region)
-
 
 class ChainCatalogue(Protocol):
     """Knows the chains. Safe for use by several threads."""

@@ -35,6 +35,8 @@ WATCHING_NAME = "opentrail.validator.v1.Validator/watching"
 """The name under which health tells whether cycles end. Not a reason to restart: the log says why they do not."""
 _SHORT_CALLS = 8
 """Threads beside those of the calls that last."""
+_GIVEN_UP_SECONDS = 5.0
+"""How long a cycle, and then calls, may take to end; longer waits only one that a silent server or caller holds up."""
 _LOOK_SECONDS = 1.0
 """How often health looks whether watching is overdue."""
 
@@ -108,15 +110,18 @@ class ValidatorService:
         return port
 
     def stop(self, timeout: float | None = None) -> bool:
-        """Ends well: no new calls, those under way end, a cycle is given up; whether all did within `timeout` s."""
+        """Ends well, within seconds: no new calls, those under way end, a cycle is given up; whether all did.
+
+        A call or cycle that waits longer than `timeout` seconds, or a few, is left behind: nothing is lost by it.
+        """
         if self._stopped.is_set():
             return True
-        end = time.monotonic() + (self._settings.drain_seconds if timeout is None else timeout)
+        patience = min(self._settings.drain_seconds if timeout is None else timeout, _GIVEN_UP_SECONDS)
         self._stopped.set()
         self._health.enter_graceful_shutdown()
         self._servicer.drain()
-        finished = self._watching.stop(max(end - time.monotonic(), 0.0))
-        finished &= self._server.stop(grace=max(end - time.monotonic(), 0.0)).wait(max(end - time.monotonic(), 0.0) + 1)
+        finished = self._watching.stop(patience)
+        finished &= self._server.stop(grace=patience).wait(patience + 1)
         if not finished:
             log.warning("what was being read at the end is given up; the next start reads it again")
         self._threads.shutdown(wait=False)

@@ -6,7 +6,7 @@ import logging
 import secrets
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Never
 
 import grpc
@@ -21,6 +21,7 @@ from opentrail_validator.service.book import Book
 from opentrail_validator.service.changes import CameTooLate, Changes
 from opentrail_validator.service.cycle import ValidateChains
 from opentrail_validator.service.port import CatalogueUnavailable, ChainCatalogue
+from opentrail_validator.service.read_ahead import ReadAhead
 from opentrail_validator.service.tally import Tally
 from opentrail_validator.service.validating import (
     BadRequest,
@@ -69,21 +70,23 @@ class ValidatorServicer(validator_pb2_grpc.ValidatorServicer):
         self._now = now
         self._run = run
         self._validations = _Places(max_validations, "validations")
+        self._readings = _Places(max_validations, "validations")
         self._watchers = _Places(max_watchers, "watchers")
         self._draining = threading.Event()
 
-    def Validate(  # noqa: N802
+    def Validate(
         self, request: validator_pb2.ValidateRequest, context: grpc.ServicerContext
     ) -> Iterator[validator_pb2.ValidateResponse]:
         """Findings as they come, then the summaries."""
         try:
             self._authenticate(context)
-            with self._validations.one():
-                yield from self._validate(request, context)
+            with self._validations.one(), ExitStack() as reading:
+                reading.enter_context(self._readings.one())
+                yield from self._validate(request, context, reading)
         except Exception as error:  # every failure becomes a status
             _refuse(context, error)
 
-    def ListChains(  # noqa: N802
+    def ListChains(
         self, request: validator_pb2.ListChainsRequest, context: grpc.ServicerContext
     ) -> Iterator[validator_pb2.ListChainsResponse]:
         """What is known of each chain."""
@@ -96,7 +99,7 @@ class ValidatorServicer(validator_pb2_grpc.ValidatorServicer):
         except Exception as error:  # as above
             _refuse(context, error)
 
-    def WatchFindings(  # noqa: N802
+    def WatchFindings(
         self, request: validator_pb2.WatchFindingsRequest, context: grpc.ServicerContext
     ) -> Iterator[validator_pb2.WatchFindingsResponse]:
         """What is opened and repaired, until the caller ends the call."""
@@ -121,8 +124,9 @@ class ValidatorServicer(validator_pb2_grpc.ValidatorServicer):
             raise Draining
 
     def _validate(
-        self, request: validator_pb2.ValidateRequest, context: grpc.ServicerContext
+        self, request: validator_pb2.ValidateRequest, context: grpc.ServicerContext, place: ExitStack
     ) -> Iterator[validator_pb2.ValidateResponse]:
+        """`place` is given back when nothing is read any more, which may be after the call has ended."""
         chains = _selection(request).of(self._watching.chains)
         checks = Checks(
             records=not request.without_records,
@@ -133,10 +137,9 @@ class ValidatorServicer(validator_pb2_grpc.ValidatorServicer):
         end = request.end if request.HasField("end") else None
         questions = questions_of(chains, self._book, start, end, int(self._now()), checks)
         total, of_chain = Tally(), Tally()
-        for chain, answer in validate(questions, self._catalogue, self._parallel, self._run):
-            if not context.is_active():
-                return
-            self._refuse_when_draining()
+        answered = validate(questions, self._catalogue, self._parallel, self._run)
+        reading = ReadAhead(answered, ended=place.pop_all().close)
+        for chain, answer in reading.answers(lambda: context.is_active() and not self._draining.is_set()):
             message = validator_pb2.ValidateResponse(chain=answers.chain_message(chain))
             if isinstance(answer, Finding):
                 of_chain.add(answer)
@@ -149,7 +152,9 @@ class ValidatorServicer(validator_pb2_grpc.ValidatorServicer):
                 total.add_all(of_chain)
                 of_chain = Tally()
             yield message
-        yield validator_pb2.ValidateResponse(summary=answers.summary_message(total, chains))
+        self._refuse_when_draining()
+        if context.is_active():
+            yield validator_pb2.ValidateResponse(summary=answers.summary_message(total, chains))
 
     def _watch(
         self, request: validator_pb2.WatchFindingsRequest, context: grpc.ServicerContext
@@ -165,7 +170,7 @@ class ValidatorServicer(validator_pb2_grpc.ValidatorServicer):
                     if selection.has(chain):
                         yield from (answers.open_message(chain, each) for each in self._book.memory(chain).open)
             for change in subscription:
-                changed = next((chain for chain in self._watching.chains if chain.id == change.chain), None)
+                changed = self._watching.chain(change.chain)
                 if changed is not None and selection.has(changed):
                     yield answers.change_message(changed, change)
             self._refuse_when_draining()
@@ -223,7 +228,10 @@ def _status_of(error: Exception) -> tuple[grpc.StatusCode, str]:
         case TooManyCalls():
             return grpc.StatusCode.RESOURCE_EXHAUSTED, str(error)
         case CameTooLate():
-            return grpc.StatusCode.RESOURCE_EXHAUSTED, "changes were lost: the caller read too slowly"
+            return (
+                grpc.StatusCode.RESOURCE_EXHAUSTED,
+                "changes were lost, for they were read too slowly: call again with include_open",
+            )
         case Draining():
             return grpc.StatusCode.UNAVAILABLE, "the server is draining"
         case CatalogueUnavailable():

@@ -90,6 +90,11 @@ class Watching:
             return self._catalogue.chains()
         return tuple(self._chains.values())
 
+    def chain(self, chain_id: str) -> WatchedChain | None:
+        """A watched chain by its id; None: it is watched no more. Raises CatalogueUnavailable as `chains` does."""
+        known = self._chains
+        return (known if known is not None else {chain.id: chain for chain in self.chains}).get(chain_id)
+
     @property
     def is_overdue(self) -> bool:
         """Whether no cycle has ended for so long that something must be wrong."""
@@ -110,6 +115,7 @@ class Watching:
     def run_once(self) -> None:
         """One cycle, and its notice."""
         chains = self._known_chains()
+        self._show()  # what was open before a restart is open all the time that this cycle takes
         if chains is None:
             self._metrics.cycle_failed()
             return
@@ -149,6 +155,9 @@ class Watching:
                 self._notifier.notify(notice(content, self._chains or {}, int(self._now())))
             except NotDelivered as error:
                 log.warning("a notice was not taken and is given again: %s", error)
+                self._metrics.noticed(False)
+            except Exception:  # a fault of who is told ends no watching
+                log.exception("a notice was not taken and is given again")
                 self._metrics.noticed(False)
             else:
                 self._metrics.noticed(True)

@@ -98,6 +98,12 @@ def test_the_same_finding_has_the_same_fingerprint_in_every_run_and_another_obje
     assert first == second != other
 
 
+def test_two_times_that_nothing_covers_are_two_findings():
+    holes = [Finding(Kind.NOT_COVERED, Subject.CHAIN, "b", "AWSLogs/", "", start, start + 60) for start in (0, HOUR)]
+    first, second = (result["partialFingerprints"] for result in run(one(*holes, covered=()))["results"])
+    assert first != second
+
+
 def test_any_name_makes_a_uri():
     key = "a b/%/ü\n\ud800?#"
     (result,) = run(one(Finding(Kind.NOT_FOUND, Subject.LOG_FILE, "b", key)))["results"]

@@ -231,3 +231,10 @@ def test_colours_are_for_terminals_only(stream, environment, coloured, monkeypat
     out, err = stream(), stream()
     tell(TextReport(out, err), one(VALID, BAD))
     assert ("\x1b[" in out.getvalue(), "\x1b[" in err.getvalue()) == (coloured, coloured)
+
+
+def test_names_from_a_bundle_reach_no_terminal_as_they_are():
+    asked = [(question(region=f"\x1b[2J{number}"), (UNCOVERED, BAD), ()) for number in range(2)]
+    text = "".join(said(asked, notices=["collected \x1b]0;fine\x07\nCovered: all"])[1:])
+    assert "\x1b" not in text
+    assert r"collected \x1b]0;fine\x07\nCovered: all" in text

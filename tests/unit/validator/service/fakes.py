@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from prometheus_client import CollectorRegistry
+
 from opentrail_validator import Finding, Kind, Question, Sources, Span, Subject, TrailPlace
 from opentrail_validator.readers.port import ApiNotReached
 from opentrail_validator.service.book import Book
@@ -146,7 +148,8 @@ class Installation:
         self.validate = Scripted()
         self.book = book or Book()
         self.changes = Changes()
-        self.metrics = ValidatorMetrics(None, lambda: self.now)
+        self.registry = CollectorRegistry()
+        self.metrics = ValidatorMetrics(self.registry, lambda: self.now)
         self.cycle = Cycle(
             self.settings,
             self.catalogue,

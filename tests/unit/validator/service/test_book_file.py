@@ -13,6 +13,8 @@ from opentrail_validator.service.book import BookContent
 from opentrail_validator.service.book_file import BookUnusable, read_book, write_book
 from tests.unit.validator.service.fakes import Installation, log_finding, watched
 
+CUT = b'{"version": 1, "book": {"chains": {"a\xff": {}}}}'
+
 
 def content() -> BookContent:
     made = Installation(watched(), watched(region="us-east-1"))
@@ -45,7 +47,7 @@ def test_without_a_file_the_book_is_empty(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "data", [b"", b"{", b"[]", b'{"version": 1}', b'{"version": 1, "book": {"chains": 5}}', b"\xff"]
+    "data", [b"", b"{", b"[]", b'{"version": 1}', b'{"version": 1, "book": {"chains": 5}}', b"\xff", CUT]
 )
 def test_a_damaged_file_is_told_with_what_to_do(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "book.json").write_bytes(data)

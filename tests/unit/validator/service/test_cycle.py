@@ -58,12 +58,15 @@ def test_what_the_buckets_do_not_keep_any_more_is_not_asked_for() -> None:
     assert starts(made) == [30 * DAY]
 
 
-def test_a_chain_begins_an_hour_before_its_first_digest() -> None:
+def test_a_chain_begins_where_logging_did_or_where_its_first_digest_does_whatever_is_earlier() -> None:
     made = Installation(full_every=1)
-    made.validate.first = SINCE + DAY
+    made.validate.first = SINCE + DAY  # what is older may only have been unreadable, or tampered with before
     made.run()
     made.run()
-    assert [questions[0].start for questions in made.validate.asked] == [SINCE - HOUR, SINCE + DAY - HOUR]
+    made.catalogue.watched = [watched(since=SINCE + 2 * DAY)]  # an older session that is not known any more
+    made.run()
+    begins = [questions[0].start for questions in made.validate.asked]
+    assert begins == [SINCE - HOUR, SINCE - HOUR, SINCE + DAY - HOUR]
 
 
 # --- opened and repaired ------------------------------------------------------------------------------
@@ -105,6 +108,18 @@ def test_a_chain_that_could_not_be_checked_keeps_what_is_open(failure: Exception
     assert "2026-" in memory.failure or memory.failure == "connection reset"
     made.validate.failures = {}
     assert made.run(log_finding(Kind.VALID)) == ([], [bad])
+
+
+@pytest.mark.parametrize(("age", "unchecked"), [(2 * HOUR - 1, 0), (2 * HOUR, 1)])
+def test_a_chain_that_began_has_no_digest_and_no_key_yet_and_is_no_alarm(age: int, unchecked: int) -> None:
+    chain = watched(since=NOW + HOUR - age)
+    made = Installation(chain)
+    made.validate.failures = {"eu-west-1": NoPublicKeys(SINCE, NOW)}
+    made.now = NOW + HOUR
+    outcome = made.cycle.run([chain], lambda: False)
+    memory = made.book.memory(chain)
+    assert (outcome.tally.unchecked, memory.unchecked) == (unchecked, unchecked)
+    assert (memory.checked_at is None) == (not unchecked)
 
 
 def test_a_fault_at_one_chain_keeps_no_other_from_being_checked(caplog: pytest.LogCaptureFixture) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -85,9 +87,17 @@ def test_log_files_of_a_digest_that_is_not_believed_stay_open() -> None:
     assert passed([bad], [broken]) == ([broken], [], [bad])
 
 
-def test_planted_files_are_found_by_listing_so_a_bad_digest_hides_none() -> None:
+@pytest.mark.parametrize("hiding", [Kind.NEWEST_MISSING, Kind.NOTHING_FOUND, Kind.NOT_FOUND])
+def test_what_nobody_tells_of_any_more_because_digests_are_gone_stays_open(hiding: Kind) -> None:
+    found = [of_log(Kind.HASH_MISMATCH), of_log(Kind.PLANTED, "03/06"), of_digest(Kind.MALFORMED), of_digest(Kind.FORK)]
+    gone = of_digest(hiding, "03/07")
+    assert passed(found, [gone], is_full=True) == ([gone], [], found)
+
+
+def test_a_bad_digest_hides_no_planted_file() -> None:
     planted, broken = of_log(Kind.PLANTED), of_digest(Kind.BAD_SIGNATURE)
-    assert passed([planted], [broken]) == ([broken], [planted], [])
+    assert passed([planted], [broken]) == ([broken], [], [planted])
+    assert passed([planted, broken], []) == ([], [planted, broken], [])
 
 
 def test_a_fork_hides_no_log_file() -> None:
@@ -134,6 +144,18 @@ def test_the_newest_that_is_missing_stays_one_finding_while_its_span_moves() -> 
         Finding(Kind.NEWEST_MISSING, Subject.HEAD, "logs", key, "", at, START + 99) for at in (START, START + 5)
     )
     assert passed([before], [now]) == ([], [], [now])
+
+
+def test_a_chain_whose_log_files_were_wiped_is_passed_over_in_bounded_memory() -> None:
+    many, one = 50_000, PassOverChain([], START, is_full=True)
+    tracemalloc.start()
+    try:
+        opened = sum(one.see(Finding(Kind.NOT_FOUND, Subject.LOG_FILE, "logs", f"{number}")) for number in range(many))
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert opened == many
+    assert most < 2_000_000
 
 
 FINDINGS = st.builds(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from typing import Any
 
 import grpc
@@ -126,8 +128,11 @@ def test_requests_that_cannot_be_answered() -> None:
     made = Made()
     none = validator_pb2.ValidateRequest(account_ids=["999999999999"])
     assert status_of(lambda context: made.servicer.Validate(none, context)) is grpc.StatusCode.NOT_FOUND  # type: ignore[arg-type]
-    wrong = validator_pb2.ValidateRequest(start=9, end=5)
-    assert status_of(lambda context: made.servicer.Validate(wrong, context)) is grpc.StatusCode.INVALID_ARGUMENT  # type: ignore[arg-type]
+    for start, end in ((9, 5), (NOW + 1, None), (-1, 5), (-(2**62), None), (5, 2**62)):
+        wrong = validator_pb2.ValidateRequest(start=start, end=end)
+        code = status_of(lambda context: made.servicer.Validate(wrong, context))  # type: ignore[arg-type]  # noqa: B023  called at once
+        assert code is grpc.StatusCode.INVALID_ARGUMENT
+    assert made.validate.asked == []
     made.catalogue.is_away = True
     good = validator_pb2.ValidateRequest()
     assert status_of(lambda context: made.servicer.Validate(good, context)) is grpc.StatusCode.UNAVAILABLE  # type: ignore[arg-type]
@@ -169,6 +174,31 @@ def test_a_caller_who_is_gone_ends_the_validation() -> None:
     context.active = False
     assert list(call) == []
     assert made.validate.closed == 1
+
+
+def test_a_caller_who_goes_does_not_wait_for_a_silent_server_whose_place_stays_taken() -> None:
+    made = Made(validations=1)
+    speaks = threading.Event()
+    made.validate.findings = {"eu-west-1": [log_finding(), log_finding(name="B" * 16)]}
+    silent = iter([False, True])
+
+    def answer() -> None:
+        if next(silent, False):
+            speaks.wait(60)
+
+    made.validate.at_answer = answer
+    request, context = validator_pb2.ValidateRequest(), Context()
+    call = made.servicer.Validate(request, context)  # type: ignore[arg-type]
+    next(call)
+    context.active = False
+    assert list(call) == []
+    code = status_of(lambda context: made.servicer.Validate(request, context))  # type: ignore[arg-type]
+    assert code is grpc.StatusCode.RESOURCE_EXHAUSTED
+    speaks.set()
+    deadline = time.monotonic() + 20
+    while made.validate.closed == 0:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 # --- ListChains ---------------------------------------------------------------------------------------

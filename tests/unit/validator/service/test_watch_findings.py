@@ -12,6 +12,7 @@ from opentrail_validator import Kind
 from opentrail_validator.generated import validator_pb2
 from opentrail_validator.service.changes import MOST_WAITING, CameTooLate, Changes
 from opentrail_validator.service.open_findings import Change, What
+from opentrail_validator.service.port import WatchedChain
 from tests.unit.validator.service.calls import Context, Ended, Made, status_of
 from tests.unit.validator.service.fakes import HOUR, NOW, log_finding, watched
 
@@ -35,6 +36,19 @@ def test_changes_are_told_as_they_happen() -> None:
     for callback in context.callbacks:
         callback()
     assert list(call) == []
+
+
+def test_a_change_among_very_many_chains_is_not_searched_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = Made(*(watched(account=f"{number:012}") for number in range(3)))
+    made.watching.run_once()
+    change = Change(What.OPENED, made.catalogue.watched[-1].id, log_finding(), 1)
+
+    class Subscribed(Context):
+        def send_initial_metadata(self, metadata: Any) -> None:
+            made.changes.put(change)
+
+    monkeypatch.setattr(WatchedChain, "id", property(lambda _chain: pytest.fail("the chains are gone through")))
+    assert next(made.watch(Subscribed())).chain.account_id == "000000000002"
 
 
 def test_a_drain_ends_watchers_and_refuses_calls() -> None:

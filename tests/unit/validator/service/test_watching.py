@@ -21,7 +21,6 @@ class Run(Installation):
         super().__init__(book=book, **settings)
         self.told = Told()
         self.waits: list[float] = []
-        self.cycles: list[float] = []
         self.during: Callable[[], None] = lambda: None
         self.began = self.now
         self.watching = Watching(
@@ -114,6 +113,41 @@ def test_a_notice_that_was_not_taken_is_given_again_before_the_next_cycle() -> N
     run.hours(1)
     assert run.waits == [60, 60, 60, HOUR - 180]
     assert notices(run) == [(1, ["hash-mismatch"], [])]
+
+
+def test_a_fault_of_who_is_told_ends_no_watching() -> None:
+    run = Run(retry_seconds=60)
+    faults = [RuntimeError("a fault")] * 3
+    told = run.told.notify
+
+    def notify(message: str) -> None:
+        if faults:
+            raise faults.pop()
+        told(message)
+
+    run.told.notify = notify  # type: ignore[method-assign]
+    run.will_find(log_finding())
+    run.hours(2)
+    assert len(run.validate.asked) == 2
+    assert notices(run) == [(1, ["hash-mismatch"], [])]
+
+
+def test_what_was_open_before_a_restart_is_shown_while_the_first_cycle_takes_its_time(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    run.will_find(log_finding())
+    run.hours(1)
+    again = run.restarted(tmp_path)
+    shown: list[tuple[float | None, float | None]] = []
+
+    def look() -> None:
+        labels = {"kind": "hash-mismatch", "severity": "critical"}
+        value = again.registry.get_sample_value
+        shown.append((value("opentrail_validator_findings_open", labels), value("opentrail_validator_chains")))
+
+    again.validate.at_answer = look
+    again.will_find(log_finding())
+    again.hours(1)
+    assert shown[0] == (1, 1)
 
 
 def test_what_was_not_told_is_told_after_a_restart(tmp_path: Path) -> None:
