@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import base64
 import hmac
-import os
 import secrets
 from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 
+from opentrail_backends.durable_files import create_private
 from opentrail_backends.state.port import AccessKey
 from opentrail_cli.errors import CommandFailed
 
@@ -27,7 +27,7 @@ def secret_key_at(path: Path) -> bytes:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with suppress(FileExistsError):
-            _write_once(path, secrets.token_bytes(SECRET_KEY_BYTES))
+            create_private(path, secrets.token_bytes(SECRET_KEY_BYTES))
         key = path.read_bytes()
     except OSError as error:
         raise CommandFailed(f"The secret key {path} cannot be used: {error.strerror}.") from error
@@ -41,7 +41,7 @@ def operator_token_at(path: Path) -> str:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with suppress(FileExistsError):
-            _write_once(path, f"otv_{secrets.token_urlsafe(32)}\n".encode())
+            create_private(path, f"otv_{secrets.token_urlsafe(32)}\n".encode())
         token = path.read_text(encoding="ascii").strip()
     except (OSError, UnicodeDecodeError) as error:
         raise CommandFailed(f"The token file {path} cannot be used: {error}.") from error
@@ -69,19 +69,3 @@ def make_access_key(secret_key: bytes, account_id: str, name: str, role: str) ->
 
 def _derive(secret_key: bytes, *names: str) -> bytes:
     return hmac.digest(secret_key, "\n".join(("opentrail", *names)).encode(), sha256)
-
-
-def _write_once(path: Path, content: bytes) -> None:
-    """Creates a file whole or not at all, for several processes that start at once. Raises FileExistsError."""
-    if path.exists():
-        raise FileExistsError(path)
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    descriptor = os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.link(draft, path)
-    finally:
-        draft.unlink()

@@ -21,7 +21,7 @@ def main() -> None:
     if alone is not None:
         sys.exit(alone(sys.argv[2:]))
     try:
-        from opentrail_cli.main import main as run  # noqa: PLC0415 (its libraries may be missing)
+        from opentrail_cli.main import main as run  # its libraries may be missing
     except ModuleNotFoundError as missing:
         if (missing.name or "opentrail").startswith("opentrail"):
             raise
@@ -37,11 +37,11 @@ def main() -> None:
 def _command_that_works_alone(names: Sequence[str]) -> Callable[[Sequence[str]], int] | None:
     """The commands of an auditor."""
     if names == ["validate-logs"]:
-        from opentrail_validator.command import main as validate_logs  # noqa: PLC0415 (only what is asked for)
+        from opentrail_validator.command import main as validate_logs  # only what is asked for
 
         return validate_logs
     if names == ["prove"]:
-        from opentrail_cli.prove import main as prove  # noqa: PLC0415 (as above)
+        from opentrail_cli.prove import main as prove  # as above
 
         return prove
     return None

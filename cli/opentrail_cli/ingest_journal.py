@@ -22,6 +22,7 @@ from typing import IO, cast
 
 import msgspec
 
+from opentrail_backends.durable_files import sync_folder
 from opentrail_cli.errors import CommandFailed
 
 VERSION = 1
@@ -190,8 +191,4 @@ def _write(path: Path, content: _Content, stack: contextlib.ExitStack) -> None:
     file.flush()
     os.fsync(file.fileno())
     new.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    sync_folder(path.parent)

@@ -27,8 +27,8 @@ def status(
     config: ConfigOption = None, data_directory: DataDirectoryOption = None, as_json: JsonOption = False
 ) -> None:
     """Show how far delivery is behind, what waits in the spool, the clients' numbers, and the digest chains."""
-    from opentrail_cli.status import read_status  # noqa: PLC0415
-    from opentrail_cli.status_tables import print_status  # noqa: PLC0415
+    from opentrail_cli.status import read_status
+    from opentrail_cli.status_tables import print_status
 
     with local_parts(opened_settings(config, data_directory=data_directory)) as parts:
         read = read_status(parts.event_bus, parts.state)
@@ -54,8 +54,8 @@ def redrive(
     as_json: JsonOption = False,
 ) -> None:
     """Send poison and dead letters in again and try expired parked files again. Exit code 1 if any message is left."""
-    from opentrail_cli.redrive import print_redrive, run_redrive  # noqa: PLC0415
-    from opentrail_delivery.redrive import Kept  # noqa: PLC0415
+    from opentrail_cli.redrive import print_redrive, run_redrive
+    from opentrail_delivery.redrive import Kept
 
     with local_parts(opened_settings(config, data_directory=data_directory)) as parts:
         result = run_redrive(parts, [Kept(kind) for kind in kinds or ()], dry_run=dry_run, as_now=as_now)
@@ -83,7 +83,7 @@ def settle(
     as_json: JsonOption = False,
 ) -> None:
     """Settle partitions whose topic was made anew, whose log was cut, or whose ledger was restored from a backup."""
-    from opentrail_cli.settle import print_settle, run_settle  # noqa: PLC0415
+    from opentrail_cli.settle import print_settle, run_settle
 
     if partition is not None and region is None:
         raise typer.BadParameter("a partition needs its --region")
@@ -108,7 +108,7 @@ def fsck(
     as_json: JsonOption = False,
 ) -> None:
     """Compare buckets, ledger, spool and bus. Exit code 1: errors were found; 3: something could not be checked."""
-    from opentrail_cli.fsck import print_fsck, run_fsck  # noqa: PLC0415
+    from opentrail_cli.fsck import print_fsck, run_fsck
 
     with local_parts(opened_settings(config, data_directory=data_directory)) as parts:
         result = run_fsck(parts, since, deep=deep)

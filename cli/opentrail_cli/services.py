@@ -11,6 +11,7 @@ from typing import Literal
 from prometheus_client import CollectorRegistry, start_http_server
 
 from opentrail_backends.object_store.port import ObjectStoreError
+from opentrail_cli.apply import newest_configuration
 from opentrail_cli.composition import BACKEND_ERRORS, Parts
 from opentrail_cli.errors import CommandFailed
 from opentrail_cli.event_intake import ProducerIntake
@@ -191,8 +192,6 @@ class Services:
 def make_buckets(parts: Parts) -> None:
     """Makes the buckets of all trails in a local object store; those elsewhere are their owners' to make."""
     if parts.is_embedded:
-        from opentrail_cli.apply import newest_configuration  # noqa: PLC0415
-
         trails = newest_configuration(parts.state.configuration).trails.values()
         try:
             for bucket in sorted({trail.s3_bucket_name for trail in trails}):

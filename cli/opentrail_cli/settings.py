@@ -245,7 +245,7 @@ def split_address(address: str) -> tuple[str, int]:
     """Host and port of `host:port` or `[ipv6]:port`. Raises ValueError."""
     host, _, port = address.rpartition(":")
     host = host.strip("[]")
-    if not host or not port.isdecimal() or int(port) > 65_535:  # noqa: PLR2004
+    if not host or not port.isdecimal() or int(port) > 65_535:  # noqa: PLR2004 (the last port)
         raise ValueError("must be an address such as 127.0.0.1:7317 or [::1]:7317")
     return host, int(port)
 

@@ -33,6 +33,7 @@ def run_settle(
             window_bytes=settings.window_bytes,
             file_bytes=settings.file_bytes,
             digest_seconds=settings.digest_seconds,
+            record_proofs=settings.record_proofs,
         ),
         adopt_unproven=adopt_unproven,
     )

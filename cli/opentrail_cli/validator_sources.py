@@ -172,8 +172,8 @@ def _objects(settings: Settings) -> ObjectReader:
     url = settings.url_of("object_store")
     if url.startswith("file:"):
         return _local_directory(Path(unquote(urlsplit(url).path)), settings.url_of("keys"))
-    from opentrail_backends.object_store.s3_settings import parse_s3_url  # noqa: PLC0415 (only when chosen)
-    from opentrail_validator.readers.s3 import S3Reader  # noqa: PLC0415 (as above)
+    from opentrail_backends.object_store.s3_settings import parse_s3_url  # only when chosen
+    from opentrail_validator.readers.s3 import S3Reader  # as above
 
     of_store = parse_s3_url(url, os.environ)
     return S3Reader(of_store.region or "us-east-1", endpoint_url=of_store.endpoint)

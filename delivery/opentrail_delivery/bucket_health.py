@@ -102,7 +102,7 @@ class BucketHealth:
         """Whether it took something in the last minute and has not failed since."""
         with self._lock:
             succeeded_at = self._succeeded_at.get(bucket)
-            return succeeded_at is not None and self._clock() - succeeded_at < 60 and (bucket,) not in self._trouble  # noqa: PLR2004
+            return succeeded_at is not None and self._clock() - succeeded_at < 60 and (bucket,) not in self._trouble  # noqa: PLR2004 - seconds
 
     def is_failing(self, bucket: str) -> bool:
         """Whether its newest put failed, for a reason that is not one trail's."""

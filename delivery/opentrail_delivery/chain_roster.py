@@ -64,12 +64,14 @@ def place_of(trail: Trail, account_id: str, region: str) -> str:
 def new_chain(key: ChainKey, trail: Trail, started_at: int, digest_seconds: int) -> Chain:
     """A chain that starts at `started_at` (seconds); its first digest is due within `digest_seconds`.
 
-    Digests are anchored at the start of logging and spread over the period by the chain's id.
+    Digests are anchored at the start of logging and spread over the period by what the chain belongs to. Its id has the
+    start, too: a chain that begins anew after the ledger forgot it, or lost it, counts its digests from 1 again, and
+    signed heads, which stay, must not give two digests of one chain the same number.
     """
     incarnation, session, account_id, region = key
-    chain_id = str(uuid.uuid5(_CHAINS, f"{incarnation}/{session}/{account_id}/{region}"))
+    line = uuid.uuid5(_CHAINS, f"{incarnation}/{session}/{account_id}/{region}")
     return Chain(
-        id=chain_id,
+        id=str(uuid.uuid5(line, str(started_at))),
         incarnation=incarnation,
         logging_session=session,
         account_id=account_id,
@@ -81,7 +83,7 @@ def new_chain(key: ChainKey, trail: Trail, started_at: int, digest_seconds: int)
         organization_id=trail.organization_id,
         place=place_of(trail, account_id, region),
         last_end=started_at,
-        next_end=first_end(started_at, chain_id, digest_seconds),
+        next_end=first_end(started_at, str(line), digest_seconds),
     )
 
 

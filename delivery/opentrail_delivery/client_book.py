@@ -18,7 +18,6 @@ from opentrail.events.client_numbers import (
     Taken,
     bounded,
     count_of,
-    covers,
     take,
 )
 from opentrail_backends.event_bus.port import Message
@@ -54,6 +53,9 @@ class WindowNumbers:
     read: ReadNumbers
     accounts: dict[str, dict[bytes, ClientNumbers]] = field(default_factory=dict)
     changed: dict[tuple[str, bytes], ClientNumbers | None] = field(default_factory=dict)
+    """What step 5 writes; None: forgotten."""
+    known: dict[str, frozenset[bytes]] = field(default_factory=dict)
+    """The clients of each account before the window."""
     repeats: int = 0
     """Events that were delivered before, and dropped."""
     dead_letters: list[DeadLetter] = field(default_factory=list)
@@ -67,6 +69,7 @@ class WindowNumbers:
         is_first = clients is None
         if clients is None:
             clients = self.accounts[batch.account_id] = dict(self.read(batch.account_id))
+            self.known[batch.account_id] = frozenset(clients)
         known = clients.get(batch.client_id, ClientNumbers())
         taken = take(known, batch.number_ranges, message.append_time)
         clients[batch.client_id] = taken.numbers
@@ -84,7 +87,9 @@ class WindowNumbers:
     def _keep_bounds(self, message: Message, account_id: str, clients: dict[bytes, ClientNumbers]) -> None:
         within, given_up = bounded(clients)
         for client_id, numbers in clients.items():
-            if within.get(client_id) != numbers:
+            if client_id not in within and client_id not in self.known[account_id]:
+                del self.changed[account_id, client_id]  # it came in this window, and was never in the ledger
+            elif within.get(client_id) != numbers:
                 self.changed[account_id, client_id] = within.get(client_id)
         self.given_up += [GivenUpHoles(message, account_id, client_id, holes) for client_id, holes in given_up.items()]
         clients.clear()
@@ -117,10 +122,10 @@ class ClientBook:
 
 
 def _only_new(batch: EventBatch, taken: Taken) -> EventBatch:
-    dropped: Ranges = [*taken.repeats, *taken.unknown]
+    dropped = {number for first, last in (*taken.repeats, *taken.unknown) for number in range(first, last + 1)}
     groups: list[EventGroup] = []
     for group in batch.groups:
-        kept = [index for index, number in enumerate(numbers_of(group)) if not covers(dropped, number)]
+        kept = [index for index, number in enumerate(numbers_of(group)) if number not in dropped]
         if kept:
             groups.append(select(group, kept))
     numbers = [number for group in groups for number in numbers_of(group)]

@@ -19,6 +19,7 @@ from opentrail_backends.object_store.port import (
     BucketNotFound,
     ObjectAlreadyExists,
     ObjectStoreError,
+    ObjectTooLarge,
     PutOptions,
     PutRefused,
 )
@@ -151,10 +152,14 @@ class _Turn:
     def _compare(self, digest: BuiltDigest) -> None:
         try:
             there = self._tools.store.get(digest.bucket, digest.object_key)
+        except ObjectTooLarge:
+            found = Found.FOREIGN
         except ObjectStoreError as error:
             # What lies there may be this very digest.
             raise self._failed(digest, error, is_answered=False) from error
-        match what_lies_there(digest, there, self._tools.public_keys):
+        else:
+            found = what_lies_there(digest, there, self._tools.public_keys)
+        match found:
             case Found.THIS:
                 return
             case Found.OTHER_OF_OURS:

@@ -20,15 +20,6 @@ class PartitionHalted(DeliveryHalted):
         self.reason = reason
 
 
-class ChainHalted(DeliveryHalted):
-    """One digest chain stops; the others go on."""
-
-    def __init__(self, chain_id: str, reason: str) -> None:
-        super().__init__(f"chain {chain_id}: {reason}")
-        self.chain_id = chain_id
-        self.reason = reason
-
-
 class ConditionsUnmet(DeliveryHalted):
     """What delivery stands on does not hold: bus, state store or clock. The process does not start."""
 

@@ -12,7 +12,13 @@ from typing import NamedTuple
 from opentrail.evidence.digest import SIGNATURE_METADATA, Digest, MalformedDigest, parse_digest
 from opentrail.evidence.log_file import MalformedLogFile, read_log_file
 from opentrail.evidence.object_keys import DIGEST_FOLDER, DigestKey, LogFileKey, LogKind, MalformedKey, parse_key
-from opentrail_backends.object_store.port import BucketNotFound, ObjectNotFound, ObjectStore, ObjectStoreError
+from opentrail_backends.object_store.port import (
+    BucketNotFound,
+    ObjectNotFound,
+    ObjectStore,
+    ObjectStoreError,
+    ObjectTooLarge,
+)
 from opentrail_delivery.fsck_findings import FsckReport, Kind
 from opentrail_delivery.log_file_put import HASH_METADATA
 
@@ -90,7 +96,7 @@ class BucketCheck:
                 found = self.store.metadata(*place).get(HASH_METADATA, "")
         except ObjectNotFound:
             self.report.add(Kind.FILE_MISSING, str(place))
-        except MalformedLogFile as error:
+        except (MalformedLogFile, ObjectTooLarge) as error:
             self.report.add(Kind.FILE_DIFFERENT, str(place), str(error))
         except ObjectStoreError as error:
             self.report.unchecked.append((str(place), str(error)))
@@ -117,11 +123,11 @@ class BucketCheck:
             digest = parse_digest(body)
         except ObjectNotFound:
             return
+        except (MalformedLogFile, MalformedDigest, ObjectTooLarge) as error:
+            self.report.add(Kind.DIGEST_DIFFERENT, str(place), f"it is no digest: {error}")
+            return
         except ObjectStoreError as error:
             self.report.unchecked.append((str(place), str(error)))
-            return
-        except (MalformedLogFile, MalformedDigest) as error:
-            self.report.add(Kind.DIGEST_DIFFERENT, str(place), f"it is no digest: {error}")
             return
         signature = stored.metadata.get(SIGNATURE_METADATA, "")
         self.seen.digests[place.mark] = (hashlib.sha256(body).digest(), _short(signature))
@@ -171,7 +177,7 @@ class BucketCheck:
             return hashlib.sha256(read_log_file(stored.body)).digest(), _short(_signature(stored.metadata))
         except ObjectNotFound:
             self.report.add(Kind.DIGEST_MISSING, str(place))
-        except MalformedLogFile as error:
+        except (MalformedLogFile, ObjectTooLarge) as error:
             self.report.add(Kind.DIGEST_DIFFERENT, str(place), f"it is no digest: {error}")
         except ObjectStoreError as error:
             self.report.unchecked.append((str(place), str(error)))

@@ -16,6 +16,7 @@ from opentrail_backends.object_store.port import (
     ObjectAlreadyExists,
     ObjectNotFound,
     ObjectStoreError,
+    ObjectTooLarge,
     PutOptions,
 )
 from opentrail_backends.state.port import Parking
@@ -268,6 +269,8 @@ def _compare(store: CheckedStore, file: LogFilePut) -> PutResult:
     except ObjectNotFound:
         # Deleted between the two calls: the next try creates it.
         raise
+    except ObjectTooLarge:
+        return PutResult.OTHER_OBJECT
     except ObjectStoreError as error:
         raise KeyTaken(error) from error
     except MalformedLogFile:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from opentrail_backends.state.port import LostOffsets, Settlement
+from opentrail_backends.state.port import Settlement
 from opentrail_delivery.configuration_feed import ConfigurationFeed
 from opentrail_delivery.settle_chains import StrangeDigest, adopt, chains_of, of_no_chain, waiting_digests
 from opentrail_delivery.settle_cut import settle_cut
@@ -24,6 +24,7 @@ from opentrail_delivery.trail_forms import TrailForms
 __all__ = ["Settle", "SettleRefused", "SettleReport", "SettleTools", "Settled"]
 
 _MADE_ANEW = "the topic was made anew: "
+_FILES_NOWHERE = "their log files lie nowhere"
 _RESTORED = {Trouble.LEDGER_BEHIND, Trouble.OPEN_INTENTS}
 
 
@@ -141,14 +142,14 @@ class Settle:
         }
         if (*partition, case.known.topic_id) not in recorded:  # else a run before this one did it, and died
             lost = [
-                _lost(case, one.intent.first_offset, one.intent.end_offset, "their log files lie nowhere", one.accounts)
+                case.lost(one.intent.first_offset, one.intent.end_offset, f"{_MADE_ANEW}{_FILES_NOWHERE}", one.accounts)
                 for one in fates
                 if one.missing
             ]
             end = max([case.last_needed, *(one.end_offset for one in lost)])
             done.lost_offsets = [
                 *lost,
-                _lost(case, end, end, "all from here on that the topic still held; how much is not known", ()),
+                case.lost(end, end, f"{_MADE_ANEW}all from here on that the topic still held; how much is not known"),
             ]
         topic = (case.topic.id, case.topic.partitions) if is_last else case.known
         ledger.settle(
@@ -185,15 +186,3 @@ def _next_offset(case: Case) -> int:
     if case.trouble is Trouble.CUT_AT_END:
         return case.bounds.end
     return max(case.next_offset, case.hint.offset if case.hint else 0, case.last_needed)
-
-
-def _lost(case: Case, first: int, end: int, reason: str, accounts: Sequence[str]) -> LostOffsets:
-    return LostOffsets(
-        region=case.partition.region,
-        partition=case.partition.number,
-        topic_id=case.known.topic_id,
-        first_offset=first,
-        end_offset=end,
-        reason=f"{_MADE_ANEW}{reason}",
-        accounts=tuple(accounts),
-    )

@@ -17,7 +17,7 @@ from opentrail.evidence.log_file import MalformedLogFile, read_log_file
 from opentrail.evidence.object_keys import DigestKey, MalformedKey, digest_folder, parse_key
 from opentrail.evidence.signature import BadSignature, MalformedKeyError, verify
 from opentrail.evidence.times import format_time
-from opentrail_backends.object_store.port import BucketNotFound, ObjectNotFound, ObjectStore
+from opentrail_backends.object_store.port import BucketNotFound, ObjectNotFound, ObjectStore, ObjectTooLarge
 from opentrail_backends.state.port import BuiltDigest, Chain, Chains, PublicKeys
 from opentrail_backends.state.port.inspection import Inspection
 
@@ -238,6 +238,8 @@ def _read(tools: ChainTools, chain: Chain, key: DigestKey) -> FoundDigest | Stra
         stored = tools.store.get(chain.bucket, place)
     except ObjectNotFound:
         return None
+    except ObjectTooLarge as error:
+        return StrangeDigest(chain.bucket, place, f"it is no digest: {error}")
     signature = stored.metadata.get(SIGNATURE_METADATA, "")
     try:
         body = read_log_file(stored.body)

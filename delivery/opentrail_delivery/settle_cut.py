@@ -104,7 +104,9 @@ def _note(fates: Fates, key: str, parking: Parking | None) -> None:
 
 def _lost_files(case: Case, closed: Sequence[Fates]) -> list[LostOffsets]:
     return [
-        _lost(case, one.intent.first_offset, one.intent.end_offset, "log files of these messages lie nowhere", one)
+        case.lost(
+            one.intent.first_offset, one.intent.end_offset, "log files of these messages lie nowhere", one.accounts
+        )
         for one in closed
         if one.missing
     ]
@@ -118,28 +120,12 @@ def _lost_messages(case: Case, passed: int, fates: Sequence[Fates]) -> list[Lost
         accounts = sorted({account for one in unread for account in one.accounts})
         if passed < case.bounds.start:
             reason = "the messages were deleted before they were delivered"
-            return [_lost_range(case, passed, case.bounds.start, reason, accounts)]
+            return [case.lost(passed, case.bounds.start, reason, accounts)]
         return []
     if case.bounds.end < case.last_needed:
         reason = (
             "the log lost its end; messages that were appended after that at offsets which had been read before, and "
             "before this was settled, are not delivered"
         )
-        return [_lost_range(case, case.bounds.end, case.last_needed, reason, ())]
+        return [case.lost(case.bounds.end, case.last_needed, reason)]
     return []
-
-
-def _lost(case: Case, first: int, end: int, reason: str, fates: Fates) -> LostOffsets:
-    return _lost_range(case, first, end, reason, fates.accounts)
-
-
-def _lost_range(case: Case, first: int, end: int, reason: str, accounts: Sequence[str]) -> LostOffsets:
-    return LostOffsets(
-        region=case.partition.region,
-        partition=case.partition.number,
-        topic_id=case.known.topic_id,
-        first_offset=first,
-        end_offset=end,
-        reason=reason,
-        accounts=tuple(accounts),
-    )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from opentrail_backends.event_bus.port import Bounds, CommittedPosition, EventBus, Partition, Topic
-from opentrail_backends.state.port import Intent, KnownTopic, Ledger
+from opentrail_backends.state.port import Intent, KnownTopic, Ledger, LostOffsets
 from opentrail_backends.state.port.inspection import Inspection
 
 
@@ -50,6 +50,18 @@ class Case:
     hint: CommittedPosition | None
     is_known: bool = True
     """Whether the ledger has the partition at all."""
+
+    def lost(self, first_offset: int, end_offset: int, reason: str, accounts: Sequence[str] = ()) -> LostOffsets:
+        """A row about messages that are gone; their offsets are those of the topic that the ledger knows."""
+        return LostOffsets(
+            region=self.partition.region,
+            partition=self.partition.number,
+            topic_id=self.known.topic_id,
+            first_offset=first_offset,
+            end_offset=end_offset,
+            reason=reason,
+            accounts=tuple(accounts),
+        )
 
 
 def examine(

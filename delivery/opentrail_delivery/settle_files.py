@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
 import msgspec
 
-from opentrail.events.client_numbers import Ranges
 from opentrail.evidence.log_file import MalformedLogFile, read_log_file
-from opentrail.evidence.object_keys import LogFileKey
 from opentrail.evidence.records_tree import leaf_hash, tree_root
 from opentrail.evidence.times import MalformedTime, parse_time
-from opentrail_backends.object_store.port import ObjectNotFound, ObjectStore
-from opentrail_backends.state.port import IntendedFile, Intent, Parking
+from opentrail_backends.object_store.port import ObjectNotFound, ObjectStore, ObjectTooLarge
+from opentrail_backends.state.port import Intent, Parking
 from opentrail_delivery.spool import HeldFile, Spool
-
-__all__ = ["Fates", "FoundFile", "Ranges", "event_hash", "fates_of", "found_in_bucket", "found_in_spool"]
 
 
 class _LogFile(msgspec.Struct):
@@ -33,8 +29,11 @@ class _Record(msgspec.Struct):
 
 
 def event_hash(record: bytes | memoryview) -> bytes:
-    """Tells events apart by the bytes of their records: 16 bytes."""
-    return hashlib.blake2b(record, digest_size=16).digest()
+    """Tells events apart by the bytes of their records: 16 bytes.
+
+    White space around a record, which a message has as its client sent it, does not count: reading a log file loses it.
+    """
+    return hashlib.blake2b(bytes(record).strip(b" \t\n\r"), digest_size=16).digest()
 
 
 @dataclass(frozen=True)
@@ -53,8 +52,6 @@ class FoundFile:
     """Of the Merkle tree over its records, in hex."""
     held: HeldFile | None = None
     """Its place in the spool, if it lies there and not in its bucket."""
-    intended: IntendedFile | None = None
-    """What its copy in the spool says of it."""
     parking: Parking | None = None
 
     @cached_property
@@ -67,7 +64,7 @@ def found_in_bucket(store: ObjectStore, bucket: str, key: str) -> FoundFile | No
     """The log file at a key; None if there is none, or something that is no log file. Raises ObjectStoreError."""
     try:
         body = store.get(bucket, key).body
-    except ObjectNotFound:
+    except (ObjectNotFound, ObjectTooLarge):
         return None
     return _found(bucket, key, body)
 
@@ -88,7 +85,6 @@ def found_in_spool(spool: Spool, held: HeldFile) -> FoundFile | None:
         found.newest,
         found.records_root,
         held=held,
-        intended=copy.file,
         parking=parking,
     )
 
@@ -159,22 +155,9 @@ def fates_of(
     return fates
 
 
-def folder_of(key: LogFileKey) -> tuple[str | None, str | None, str, str]:
-    """What tells the folders of two trails' files apart: prefix, organization, account, region."""
-    return (key.prefix, key.organization_id, key.account_id, key.region)
-
-
 def all_fates(
     intents: Sequence[Intent], region: str, partition: int, store: ObjectStore, spool: Spool
 ) -> Sequence[Fates]:
     """The fates of all open intents' files, in their order. Raises ObjectStoreError."""
     copies = {held for held in spool.held_files() if (held.region, held.partition) == (region, partition)}
     return [fates_of(intent, region, partition, store, copies, spool) for intent in intents]
-
-
-def merged(fates: Sequence[Fates]) -> Mapping[str, set[str]]:
-    """Of all of the intents: which object keys are delivered, and which are missing."""
-    return {
-        "delivered": {key for one in fates for key in one.delivered},
-        "missing": {key for one in fates for key in one.missing},
-    }

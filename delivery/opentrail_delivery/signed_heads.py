@@ -23,7 +23,7 @@ from opentrail.evidence.chain_head import ChainHead, MalformedHead, head_key, pa
 from opentrail.evidence.object_keys import DigestKey, parse_key
 from opentrail.evidence.signature import BadSignature, MalformedKeyError, verify
 from opentrail_backends.key_management.port import KeyManagementError
-from opentrail_backends.object_store.port import ObjectAlreadyExists, ObjectStoreError, PutOptions
+from opentrail_backends.object_store.port import ObjectAlreadyExists, ObjectStoreError, ObjectTooLarge, PutOptions
 from opentrail_backends.state.port import BuiltDigest, Chains, KeptHead, PublicKeys
 from opentrail_delivery.checked_store import CheckedStore
 from opentrail_delivery.key_ring import KeyRing
@@ -37,7 +37,8 @@ _BATCH = 200
 class HeadSigner:
     """Signs the heads of digests that lie in their buckets. Safe for use by several threads.
 
-    A region whose key does not sign is left alone for `rest` seconds: publishing does not wait for it.
+    A key that does not sign is left alone for `rest` seconds: publishing does not wait for it, and its region's other
+    keys go on. One that was destroyed never signs the heads that chains which ended before it do not have yet.
     """
 
     def __init__(
@@ -53,14 +54,16 @@ class HeadSigner:
         self._metrics = metrics
         self._rest = rest
         self._monotonic = monotonic
-        self._resting: dict[str, float] = {}
+        self._resting: dict[tuple[str, str], float] = {}
+        """Until when, by region and fingerprint."""
         self._lock = threading.Lock()
 
     def sign(self, digest: BuiltDigest) -> bytes | None:
         """The signed head of a digest that was put; None: its key does not sign now. Raises StateError."""
         place = _place_of(digest.object_key)
+        this = (place.region, digest.fingerprint)
         with self._lock:
-            if self._monotonic() < self._resting.get(place.region, 0):
+            if self._monotonic() < self._resting.get(this, 0):
                 return None
         try:
             key = self._key_ring.key_of(place.region, digest.end, digest.fingerprint)
@@ -70,7 +73,7 @@ class HeadSigner:
             _log.warning("a chain's head waits for its signing key", chain=digest.chain_id, error=str(error))
             self._metrics.head_failures.labels(type(error).__name__).inc()
             with self._lock:
-                self._resting[place.region] = self._monotonic() + self._rest
+                self._resting[this] = self._monotonic() + self._rest
             return None
 
 
@@ -173,12 +176,19 @@ class SignedHeads:
             try:
                 self._tools.store.put(self._bucket, key, head.document, PutOptions(content_encoding=None))
             except ObjectAlreadyExists as taken:
-                return self._compare(head, key, self._tools.store.get(self._bucket, key).body, taken)
+                return self._compare(head, key, self._there(key), taken)
         except ObjectStoreError as error:
             self._tools.metrics.head_failures.labels(type(error).__name__).inc()
             failures.append(error)
             return _Put.FAILED
         return _Put.DONE
+
+    def _there(self, key: str) -> bytes:
+        """What lies at a key; empty if it is larger than any head. Raises ObjectStoreError."""
+        try:
+            return self._tools.store.get(self._bucket, key).body
+        except ObjectTooLarge:
+            return b""
 
     def _compare(self, head: KeptHead, key: str, body: bytes, taken: ObjectAlreadyExists) -> _Put:
         """What lies there may be this head, or one of the same digest that was signed before the ledger was restored.
@@ -187,7 +197,7 @@ class SignedHeads:
         """
         if body == head.document:
             return _Put.DONE
-        there = self._head_of_ours(body)
+        there = self._head_of_ours(body, head.region)
         if there is None:
             _log.error("something else lies at a signed head's place: look into it", place=f"s3://{self._bucket}/{key}")
             self._tools.metrics.head_failures.labels(type(taken).__name__).inc()
@@ -195,13 +205,15 @@ class SignedHeads:
             return _Put.DONE
         return _Put.TAKEN
 
-    def _head_of_ours(self, body: bytes) -> ChainHead | None:
-        """A head that a key of ours has signed."""
+    def _head_of_ours(self, body: bytes, region: str) -> ChainHead | None:
+        """A head of this region that a key of ours has signed. Whoever plants something else here holds up no round."""
         try:
             head = parse_head(body)
         except MalformedHead:
             return None
-        for key in self._tools.public_keys.between(head.region, head.end, head.end):
+        if head.region != region:  # which may be a name that no database takes
+            return None
+        for key in self._tools.public_keys.between(region, head.end, head.end):
             if key.fingerprint == head.fingerprint:
                 try:
                     verify(key.der, head.signature, head.message())

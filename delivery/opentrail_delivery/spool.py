@@ -24,7 +24,6 @@ from opentrail.evidence.log_file import MalformedLogFile, read_log_file
 from opentrail_backends.event_bus.port import Message, Partition
 from opentrail_backends.object_store.port import (
     ObjectAlreadyExists,
-    ObjectInfo,
     ObjectStore,
     ObjectStoreError,
     PutOptions,
@@ -118,10 +117,11 @@ class Spool:
         self._put(f"{folder}{topic_id}-{number}-{given_up.message.offset}", body, {})
 
     def held_messages(self, why: str) -> Iterator[HeldMessage]:
-        """All messages that are kept as `poison` or as `dead-letters`."""
+        """All messages that are kept as `poison` or as `dead-letters`. What somebody else laid there is passed over."""
         for info in self._store.list(self._bucket, f"{why}/"):
-            _, region, topic_id, number, offset = info.key.split("/")
-            yield HeldMessage(why, topic_id, Partition(region, int(number)), int(offset))
+            held = _held_message_at(why, info.key)
+            if held is not None:
+                yield held
 
     def message(self, held: HeldMessage) -> tuple[Message, Ranges]:
         """A kept message as the bus had it, and the span of numbers that may be new (dead letters)."""
@@ -171,7 +171,13 @@ class Spool:
 
     def held_files(self) -> Iterator[HeldFile]:
         """All copies of log files, those too whose file was delivered meanwhile."""
-        return map(_held_at, self._store.list(self._bucket, f"{_PARKED}/"))
+        return self._held_below(f"{_PARKED}/")
+
+    def _held_below(self, folder: str) -> Iterator[HeldFile]:
+        for info in self._store.list(self._bucket, folder):
+            held = _held_at(info.key)
+            if held is not None:
+                yield held
 
     def forget(self, file: ParkedFile) -> None:
         """Removes the copy of a file that is delivered now. A crash before it: a copy too many, which fsck finds."""
@@ -189,7 +195,7 @@ class Spool:
             if next(self._store.list(self._bucket, f"{_PARKED}/"), None) is None:
                 return  # as nearly always: no need to look for each
             for folder in sorted(folders):
-                for held in map(_held_at, self._store.list(self._bucket, f"{folder}/")):
+                for held in self._held_below(f"{folder}/"):
                     if held in unneeded:
                         self.forget_copy(held)
         except ObjectStoreError as error:
@@ -243,10 +249,25 @@ def place_of(file: LogFilePut) -> HeldFile:
     return HeldFile(*place, known.account_id, known.part, known.sha256)
 
 
-def _held_at(info: ObjectInfo) -> HeldFile:
-    _, incarnation, region, partition, intent, name = info.key.split("/")
-    account_id, part, sha256 = name.split("-")
-    return HeldFile(incarnation, region, int(partition), int(intent), account_id, int(part), sha256)
+def _held_at(key: str) -> HeldFile | None:
+    """None: it is no copy of ours."""
+    try:
+        _, incarnation, region, partition, intent, name = key.split("/")
+        account_id, part, sha256 = name.split("-")
+        held = HeldFile(incarnation, region, int(partition), int(intent), account_id, int(part), sha256)
+    except ValueError:
+        return None
+    return held if held.key == key else None
+
+
+def _held_message_at(why: str, key: str) -> HeldMessage | None:
+    """None: it is no message of ours."""
+    try:
+        _, region, topic_id, number, offset = key.split("/")
+        held = HeldMessage(why, topic_id, Partition(region, int(number)), int(offset))
+    except ValueError:
+        return None
+    return held if held.key == key else None
 
 
 def _held(file: ParkedFile) -> HeldFile:

@@ -45,7 +45,7 @@ class ProducerServicer(producer_pb2_grpc.ProducerServicer):
         """Open streams, and the account of each."""
         self._draining = False
 
-    def PublishEvents(self, request: PublishEventsRequest, context: grpc.ServicerContext) -> PublishEventsResponse:  # noqa: N802
+    def PublishEvents(self, request: PublishEventsRequest, context: grpc.ServicerContext) -> PublishEventsResponse:
         """One batch, one answer."""
         self._track(context)
         try:
@@ -54,7 +54,7 @@ class ProducerServicer(producer_pb2_grpc.ProducerServicer):
         except Exception as error:  # every failure becomes a status
             self._refuse(context, error)
 
-    def StreamEvents(  # noqa: N802
+    def StreamEvents(
         self, request_iterator: Iterator[PublishEventsRequest], context: grpc.ServicerContext
     ) -> Iterator[PublishEventsResponse]:
         """Batch after batch; the answers in the order of the requests."""

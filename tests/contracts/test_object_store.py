@@ -14,12 +14,13 @@ from pathlib import Path
 import pytest
 
 from opentrail_backends.key_management import open_key_management
-from opentrail_backends.object_store import Credentials, open_object_store
+from opentrail_backends.object_store import Credentials, names, open_object_store
 from opentrail_backends.object_store.port import (
     BucketNotFound,
     ObjectAlreadyExists,
     ObjectNotFound,
     ObjectStore,
+    ObjectTooLarge,
     PutOptions,
     PutRefused,
 )
@@ -215,6 +216,17 @@ def test_what_is_not_there_is_told_apart(store: ObjectStore, bucket: str, option
     ):
         with pytest.raises(BucketNotFound):
             call()
+
+
+def test_an_object_that_is_larger_than_any_of_ours_is_not_read(
+    store: ObjectStore, bucket: str, options: Options, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(names, "MAX_OBJECT_BYTES", 1_000)
+    for size in (1_000, 1_001):
+        store.put(bucket, f"{size}", bytes(size), options())
+    assert len(store.get(bucket, "1000").body) == 1_000
+    with pytest.raises(ObjectTooLarge, match="1,001"):
+        store.get(bucket, "1001")
 
 
 def test_a_folder_is_no_object(store: ObjectStore, bucket: str, options: Options) -> None:

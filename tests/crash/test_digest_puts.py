@@ -16,7 +16,6 @@ from tests.crash.chain_ports import Bus
 from tests.crash.chain_world import ChainWorld
 
 OLD, NEW = "first-bucket", "second-bucket"
-DIGESTS = "*CloudTrail-Digest*"
 
 
 @pytest.fixture
@@ -91,7 +90,7 @@ def test_buckets_that_do_not_answer_hold_up_no_others(world):
         process.publisher.finish(10)
     assert put == {trail.name for trail in good}
     assert waiting >= 5 * len(silent)
-    assert took < 20
+    assert took < 60
 
 
 def test_a_region_without_its_key_holds_up_no_other(world):

@@ -7,6 +7,7 @@ import pytest
 from opentrail.evidence.object_keys import DigestKey, parse_key
 from opentrail_backends.event_bus import open_event_bus
 from opentrail_backends.key_management import open_key_management
+from opentrail_backends.object_store import names
 from opentrail_backends.object_store.in_memory import InMemoryObjectStore, Refuse
 from opentrail_backends.object_store.port import PutOptions
 from opentrail_backends.state import open_state_store
@@ -64,9 +65,20 @@ def test_waiting_digests_get_later_stamps_and_new_links(world, waiting):
     assert chain.sequence == len(stamps), "no digest was left out or doubled"
 
 
+def test_what_is_larger_than_any_digest_is_foreign_and_not_read(world, waiting, monkeypatch):
+    """Whose bucket it is knows where the next digest comes: what he puts there must not fill the memory of delivery."""
+    monkeypatch.setattr(names, "MAX_OBJECT_BYTES", 100_000)
+    (taken, *_) = world.state.chains.unpublished(100)
+    world.store.clear_script()
+    world.store.put(BUCKET, taken.object_key, bytes(100_001), PutOptions())
+    waiting.run_until(lambda: not world.state.chains.unpublished(100))
+    assert waiting.metrics.foreign_objects._value.get() == 1
+
+
 def test_a_digest_of_ours_in_the_place_stops_the_chain(world, waiting):
     """The ledger went back in time: what it wants to put differs from what we signed before."""
-    published = next(iter(world.evidence().digests))
+    before = world.evidence().digests
+    published = next(iter(before))
     stored = world.store.get(BUCKET, published)
     (first, *_) = world.state.chains.unpublished(100)
     world.store.clear_script()
@@ -77,7 +89,7 @@ def test_a_digest_of_ours_in_the_place_stops_the_chain(world, waiting):
     waiting.run_until(lambda: bool(waiting.status.snapshot()["halted"]))
     assert "went back in time" in next(iter(waiting.status.snapshot()["halted"].values()))
     assert world.store.get(BUCKET, published) == stored
-    assert len(world.evidence().digests) == 2
+    assert len(world.evidence().digests) == len(before) + 1
 
 
 def resign_for(world, digest):

@@ -22,7 +22,6 @@ from tests.crash.operating import (
     open_window,
     operated_world,
     restore,
-    run_for,
 )
 from tests.crash.world import REGION
 
@@ -265,7 +264,7 @@ def test_poison_and_recorded_losses_are_notices(world, trail, tmp_path):
     publisher.publish(Partition(REGION, 0), b"k", b"no batch").result(10)
     publisher.close(5)
     worker = world.worker()
-    run_for(worker, 1)
+    worker.run_until(lambda: found(world) == {(Kind.POISON, f"{REGION}/0")})
     worker.close()
     assert found(world) == {(Kind.POISON, f"{REGION}/0")}
 

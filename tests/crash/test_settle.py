@@ -16,10 +16,10 @@ from tests.crash.operating import (
     finish,
     halts,
     keep_messages,
+    log_files,
     make_topic_anew,
     open_window,
     operated_world,
-    run_for,
     settle,
 )
 from tests.crash.world import ACCOUNT, REGION, Crash, assert_exactly_once
@@ -142,10 +142,10 @@ def test_missing_files_are_made_again_where_the_messages_are_there(world, trail,
     world.settings = replace(world.settings, windows_in_flight=4)
     world.store.script("second/*_CloudTrail_*", Refuse("AccessDenied"), times=None)
     spool, world.spool = world.spool, None
-    worker = world.worker()
-    for _ in range(2):
+    worker, put = world.worker(), len(log_files(world))
+    for number in (1, 2):
         world.publish(2)
-        run_for(worker, 0.5)
+        worker.run_until(lambda n=number: (open_windows(world), len(log_files(world))) == (n, put + n))
     worker.close()
     world.spool = spool
     world.store.clear_script()
@@ -157,6 +157,11 @@ def test_missing_files_are_made_again_where_the_messages_are_there(world, trail,
     finish(world, trail)
     lost_ids = set(world.published[5:7])
     assert_exactly_once(world.evidence("second/"), ["second"], [i for i in world.published if i not in lost_ids])
+
+
+def open_windows(world):
+    (row,) = world.state.ledger.windows()
+    return row["open_intents"]
 
 
 def test_a_log_that_lost_its_end_goes_on_there(world, trail, tmp_path):

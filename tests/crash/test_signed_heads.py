@@ -15,6 +15,7 @@ from tests.crash.chain_evidence import HEADS_BUCKET, HEADS_PREFIX, HOUR
 from tests.crash.chain_world import ChainWorld
 
 HEAD = b"OpenTrail chain head 1\n"
+MEMBER = "222233334444"
 
 
 @pytest.fixture
@@ -109,6 +110,22 @@ def test_two_trails_of_one_name_have_heads_of_their_own(world):
     assert sorted(head.ended for head in heads) == [False, True]
 
 
+def test_a_chain_that_begins_anew_after_it_was_forgotten_gives_no_number_twice(world):
+    """Two heads with one number in one chain are what the validator calls a forgery."""
+    world.add_trail(organization_id=world.put_organization(MEMBER).id)
+    process = world.process()
+    process.run(2.5 * HOUR)
+    world.put_organization()
+    process.run(4 * HOUR)
+    world.state.forget(HOUR * 1000)
+    assert MEMBER not in {chain.account_id for chain in world.state.chains.all_chains()}
+    world.put_organization(MEMBER)
+    process.run(3 * HOUR)
+    heads = [head for head in world.heads_put() if head.account_id == MEMBER]
+    assert sum(head.sequence == 1 for head in heads) == 2, "the second chain begins"
+    assert len({(head.chain_id, head.sequence) for head in heads}) == len(heads)
+
+
 def test_a_key_that_does_not_sign_heads_holds_up_no_digest_and_the_newest_is_signed_later(world):
     keys = Keys(world.keys)
     trail, process = world.add_trail(), world.process(keys=keys)
@@ -183,47 +200,6 @@ def test_one_head_that_its_place_does_not_take_holds_up_no_other(world):
     process.run(1.5 * HOUR, 60)
     trails = {parse_key(head.digest_key).trail_name for head in world.heads_put()}
     assert trails == {f"trail-{number}" for number in range(30)} - {"trail-7"}
-
-
-def test_something_foreign_at_a_heads_place_is_left_alone_and_the_head_gets_another_name(world):
-    world.add_trails(["one", "two"])
-    process = world.process()
-    world.store.refusing.add(HEADS_BUCKET)
-    process.run(1.2 * HOUR)
-    world.store.refusing.clear()
-    planted, other = kept(world)
-    first = place_of(planted.digest_key)
-    world.store.put(HEADS_BUCKET, first, b"{}", PutOptions())
-    process.run(120, 60)
-    assert world.store.get(HEADS_BUCKET, first).body == b"{}"
-    assert failures(process)["ObjectAlreadyExists"] == 1
-    assert not world.state.chains.heads_to_put(10)
-    world.store.delete(HEADS_BUCKET, first)
-    assert {head.digest_key for head in world.heads_put()} == {planted.digest_key, other.digest_key}
-
-
-def test_who_plants_under_both_names_holds_up_no_other_head(world):
-    world.add_trails(["one", "two"])
-    process = world.process()
-    world.store.refusing.add(HEADS_BUCKET)
-    process.run(1.2 * HOUR)
-    world.store.refusing.clear()
-    planted, other = kept(world)
-    first = place_of(planted.digest_key)
-    second = f"{first.removesuffix('.json')}_{planted.chain_id[:8]}.json"
-    for place in (first, second):
-        world.store.put(HEADS_BUCKET, place, b"{}", PutOptions())
-    process.run(120, 60)
-    world.store.get(HEADS_BUCKET, place_of(other.digest_key))
-    assert [head.chain_id for head in world.state.chains.heads_to_put(10)] == [planted.chain_id]
-    tries = failures(process)["ObjectAlreadyExists"]
-    for _ in range(10):
-        process.heads.run_once()
-    assert failures(process)["ObjectAlreadyExists"] == tries, "it is tried again after a rest"
-    for place in (first, second):
-        world.store.delete(HEADS_BUCKET, place)
-    process.run(120, 60)
-    assert {head.digest_key for head in world.heads_put()} == {planted.digest_key, other.digest_key}
 
 
 def test_digests_of_one_name_in_two_buckets_have_a_head_each(world):

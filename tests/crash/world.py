@@ -178,7 +178,7 @@ class Worker:
         state = world.state
         self.status = DeliveryStatus()
         self.metrics = DeliveryMetrics()
-        self.reader = reader(world.bus.reader("opentrail-delivery"))
+        self.reader = reader(world.bus.reader(world.settings.group))
         self._digest_putter = ThreadPoolExecutor(world.settings.put_threads)
         settings = world.settings
         feed = ConfigurationFeed(state.configuration)

@@ -10,7 +10,7 @@ from opentrail_backends.event_bus.embedded.settings import FORM as _EMBEDDED_FOR
 from opentrail_backends.event_bus.embedded.settings import parse_embedded_url
 from opentrail_backends.event_bus.kafka.settings import FORM as _KAFKA_FORM
 from opentrail_backends.event_bus.kafka.settings import parse_kafka_url
-from opentrail_backends.event_bus.port import EventBus
+from opentrail_backends.event_bus.port import EventBus, EventBusError
 
 __all__ = ["open_event_bus"]
 
@@ -25,12 +25,14 @@ def open_event_bus(url: str, *, sasl_password: str | None = None, now: Callable[
     scheme = urlsplit(url).scheme
     if scheme == "kafka":
         kafka = parse_kafka_url(url, sasl_password)
-        from opentrail_backends.event_bus.kafka.bus import KafkaEventBus  # noqa: PLC0415 (only when chosen)
-
+        try:
+            from opentrail_backends.event_bus.kafka.bus import KafkaEventBus  # noqa: PLC0415 (only when chosen)
+        except ModuleNotFoundError as error:
+            raise EventBusError(f"Kafka needs {error.name}: install opentrail[kafka]") from error
         return KafkaEventBus(kafka)
     if scheme == "embedded":
         embedded = parse_embedded_url(url)
-        from opentrail_backends.event_bus.embedded.bus import EmbeddedEventBus  # noqa: PLC0415
+        from opentrail_backends.event_bus.embedded.bus import EmbeddedEventBus  # noqa: PLC0415 (as above)
 
         return EmbeddedEventBus(embedded, now=now)
     raise ValueError(

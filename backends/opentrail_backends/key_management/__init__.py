@@ -43,7 +43,7 @@ def open_key_management(url: str, *, master_key: bytes | None = None) -> KeyMana
 
         return AwsKms(options.get("region"), options.get("endpoint"), options.get("data_key"))
     if parts.scheme == "file" and parts.path.startswith("/") and options.keys() <= {"master_key_file"}:
-        from opentrail_backends.key_management.local_keys import LocalKeys  # noqa: PLC0415
+        from opentrail_backends.key_management.local_keys import LocalKeys  # noqa: PLC0415 (as above)
 
         if "master_key_file" in options:
             master_key = _read_master_key(Path(options["master_key_file"]))

@@ -23,7 +23,7 @@ class ListedKeys:
         self._demand(arn, name)
         return arn
 
-    def check(self, arn: str, bucket_region: str | None, context: Mapping[str, str]) -> None:  # noqa: ARG002
+    def check(self, arn: str, bucket_region: str | None, context: Mapping[str, str]) -> None:  # noqa: ARG002 (the port's)
         """Raises KeyNotFound for a key that is not listed. Whether it works, the first put shows."""
         self._demand(arn, arn)
 

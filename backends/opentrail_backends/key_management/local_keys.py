@@ -30,6 +30,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from opentrail_backends.durable_files import create_private, sync_folder
 from opentrail_backends.key_management.port import DataKey, KeyManagementError, KeyNotFound, SigningKey
 
 _MAGIC = b"OPENTRAIL-SIGNING-KEY 1\n"
@@ -56,7 +57,7 @@ class LocalKeys:
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._signing.mkdir(mode=0o700, exist_ok=True)
-            _sync(folder.parent)
+            sync_folder(folder.parent)
             _check_permissions(folder, 0o022, "be written by others")
             self._master, self._storage = self._open_keys(master_key)
             self._check_master()
@@ -101,7 +102,7 @@ class LocalKeys:
         nonce = os.urandom(_NONCE_BYTES)
         content = _MAGIC + nonce + AESGCM(self._master).encrypt(nonce, plain, _MAGIC + reference.encode())
         try:
-            _create(self._signing / reference, content)
+            create_private(self._signing / reference, content)
         except OSError as error:
             raise KeyManagementError(f"cannot keep a signing key in {self._signing}: {error.strerror}") from error
         public = private.public_key().public_bytes(serialization.Encoding.DER, serialization.PublicFormat.PKCS1)
@@ -154,7 +155,7 @@ class LocalKeys:
         try:
             with path.open("r+b") as file:
                 path.unlink()  # first the name: nobody shall read a key that is half overwritten
-                _sync(self._signing)
+                sync_folder(self._signing)
                 file.write(secrets.token_bytes(os.fstat(file.fileno()).st_size))
                 file.flush()
                 os.fsync(file.fileno())
@@ -203,36 +204,12 @@ def _storage_key(content: bytes, path: Path) -> bytes:
 def _read_or_make(path: Path, fresh: bytes) -> bytes:
     """The file's content; of several processes that make it at once, one wins and all read that one."""
     with suppress(FileExistsError):
-        if not path.exists():
-            _create(path, fresh)
+        create_private(path, fresh)
     _check_permissions(path, 0o077, "be read or written by others")
     return path.read_bytes()
-
-
-def _create(path: Path, content: bytes) -> None:
-    """Writes a file of mode 0600, whole and durable or not at all. Raises FileExistsError, never replaces."""
-    temporary = path.with_name(f".{secrets.token_hex(16)}")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.link(temporary, path)
-    finally:
-        temporary.unlink()
-        _sync(path.parent)
 
 
 def _check_permissions(path: Path, forbidden: int, what: str) -> None:
     mode = path.stat().st_mode & 0o777
     if mode & forbidden:
         raise KeyManagementError(f"{path} has mode {mode:04o} and may {what}: chmod {mode & ~forbidden:04o} {path}")
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

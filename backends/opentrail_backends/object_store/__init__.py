@@ -30,11 +30,11 @@ def open_object_store(
 
         return S3ObjectStore(settings)
     if parts.scheme == "file" and not (parts.netloc or parts.query or parts.fragment) and parts.path.startswith("/"):
-        from opentrail_backends.object_store.local_directory import LocalDirectoryObjectStore  # noqa: PLC0415
+        from opentrail_backends.object_store.local_directory import LocalDirectoryObjectStore  # noqa: PLC0415 (as above)
 
         return LocalDirectoryObjectStore(Path(unquote(parts.path)), key_management)
     if url == "memory:":
-        from opentrail_backends.object_store.in_memory import InMemoryObjectStore  # noqa: PLC0415
+        from opentrail_backends.object_store.in_memory import InMemoryObjectStore  # noqa: PLC0415 (as above)
 
         return InMemoryObjectStore()
     raise ValueError(f"{url!r} names no object store; allowed are {_S3_FORM}, file:///DIRECTORY and memory:")

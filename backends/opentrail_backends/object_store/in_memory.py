@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Literal
 
-from opentrail_backends.object_store.names import check_bucket, check_key, check_metadata
+from opentrail_backends.object_store.names import check_bucket, check_key, check_metadata, check_size
 from opentrail_backends.object_store.port import (
     BucketNotFound,
     ObjectAlreadyExists,
@@ -202,6 +202,7 @@ class InMemoryObjectStore:
     def get(self, bucket: str, key: str) -> StoredObject:
         """Reads an object. Raises as the port tells."""
         kept = self._read(bucket, key)
+        check_size(len(kept.body), f"s3://{bucket}/{key}")
         return StoredObject(kept.body, dict(kept.options.metadata))
 
     def metadata(self, bucket: str, key: str) -> Mapping[str, str]:

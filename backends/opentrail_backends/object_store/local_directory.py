@@ -17,6 +17,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
+from opentrail_backends.durable_files import sync_folder
 from opentrail_backends.key_management.port import KeyManagement, KeyManagementError
 from opentrail_backends.object_store.local_listing import list_keys
 from opentrail_backends.object_store.local_object import (
@@ -26,7 +27,7 @@ from opentrail_backends.object_store.local_object import (
     encode_object,
     read_header,
 )
-from opentrail_backends.object_store.names import check_bucket, check_key, check_metadata
+from opentrail_backends.object_store.names import check_bucket, check_key, check_metadata, check_size
 from opentrail_backends.object_store.port import (
     BucketNotFound,
     ObjectAlreadyExists,
@@ -70,8 +71,8 @@ class LocalDirectoryObjectStore:
         try:
             root.mkdir(mode=_FOLDER_MODE, parents=True, exist_ok=True)
             (root / _TEMPORARY).mkdir(mode=_FOLDER_MODE, exist_ok=True)
-            _sync_folder(root.parent)
-            _sync_folder(root)
+            sync_folder(root.parent)
+            sync_folder(root)
             self._remove_leftovers()
         except OSError as error:
             raise _translated(error, f"cannot open {root}") from error
@@ -113,7 +114,7 @@ class LocalDirectoryObjectStore:
     def _finish(self, path: Path, *, exists: bool) -> None:
         """Makes the name durable; also another's, whose writer may die before its sync: our caller relies on it."""
         try:
-            _sync_folder(path.parent)
+            sync_folder(path.parent)
         except OSError as error:
             raise OutcomeUnknown(f"cannot sync the folder of {path}: {error.strerror}") from error
         if exists and path.is_dir():
@@ -153,7 +154,7 @@ class LocalDirectoryObjectStore:
             if stat.S_ISDIR(folder.lstat().st_mode):
                 raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT)) from error
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR)) from None
-        _sync_folder(folder.parent)
+        sync_folder(folder.parent)
         if len(self._durable_folders) >= _MAX_KNOWN_FOLDERS:
             self._durable_folders.clear()
         self._durable_folders.add(folder)
@@ -161,12 +162,14 @@ class LocalDirectoryObjectStore:
     def get(self, bucket: str, key: str) -> StoredObject:
         """Reads and decrypts an object; the tag proves that neither body nor header was changed.
 
-        Raises ObjectNotFound, BucketNotFound, PutRefused (ObjectDamaged: the file is not what was put), OutcomeUnknown.
+        Raises ObjectNotFound, ObjectTooLarge, BucketNotFound, PutRefused (ObjectDamaged: the file is not what was put),
+        OutcomeUnknown.
         """
         path = self._path(bucket, key)
         try:
             with self._open(bucket, path) as file:
                 header = _header_of(file, bucket, key)
+                check_size(header.body_size(os.fstat(file.fileno()).st_size), str(path))
                 return StoredObject(decode_body(header, file.read(), self._keys), header.metadata)
         except DamagedObject as error:
             raise PutRefused(f"{path} is damaged: {error}", "ObjectDamaged") from error
@@ -216,7 +219,7 @@ class LocalDirectoryObjectStore:
         try:
             with suppress(FileNotFoundError, NotADirectoryError, IsADirectoryError):
                 path.unlink()
-                _sync_folder(path.parent)
+                sync_folder(path.parent)
         except OSError as error:
             raise _translated(error, f"cannot delete {path}") from error
         # A put into such a folder at this moment makes it anew.
@@ -234,7 +237,7 @@ class LocalDirectoryObjectStore:
         check_bucket(bucket)
         try:
             (self._root / bucket).mkdir(mode=_FOLDER_MODE, exist_ok=True)
-            _sync_folder(self._root)
+            sync_folder(self._root)
         except OSError as error:
             raise _translated(error, f"cannot make {self._root / bucket}") from error
 
@@ -275,15 +278,6 @@ def _header_of(file: BinaryIO, bucket: str, key: str) -> Header:
     if (header.bucket, header.key) != (bucket, key):
         raise DamagedObject(f"it was put as {header.bucket}/{header.key}")
     return header
-
-
-def _sync_folder(folder: Path) -> None:
-    """Makes the names in a folder durable (fsync(2) on a directory)."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _translated(error: OSError, what: str) -> ObjectStoreError:

@@ -1,4 +1,4 @@
-"""What every store demands of buckets, keys and metadata, whatever the adapter would let pass.
+"""What every store demands of buckets, keys, metadata and sizes, whatever the adapter would let pass.
 
 One rule for all adapters: a key that one of them could not keep, or would keep under another name, is refused
 by each of them, so that a spool in a folder and a bucket in S3 can hold the same objects.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from opentrail_backends.object_store.port import PutRefused
+from opentrail_backends.object_store.port import MAX_OBJECT_BYTES, ObjectTooLarge, PutRefused
 
 MAX_KEY_BYTES = 1024
 """S3: the UTF-8 form of a key is at most 1,024 bytes long."""
@@ -66,3 +66,9 @@ def check_metadata(metadata: Mapping[str, str]) -> None:
     size = sum(len(name) + len(value) for name, value in metadata.items())
     if size > MAX_METADATA_BYTES:
         raise PutRefused(f"the metadata are {size:,} bytes, {MAX_METADATA_BYTES:,} are allowed", "MetadataTooLarge")
+
+
+def check_size(size: int, what: str) -> None:
+    """Refuses to read what is larger than any object of ours. Raises ObjectTooLarge."""
+    if size > MAX_OBJECT_BYTES:
+        raise ObjectTooLarge(f"{what} has {size:,} bytes, no object of ours has more than {MAX_OBJECT_BYTES:,}")

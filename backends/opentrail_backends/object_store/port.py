@@ -10,6 +10,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
+MAX_OBJECT_BYTES = 1 << 27
+"""No object of ours is larger: log files, and their copies in the spool, end at 50 MB. A larger one is not read: who
+else may put things into a bucket must not fill our memory."""
+
 
 @dataclass(frozen=True, slots=True)
 class PutOptions:
@@ -57,6 +61,10 @@ class ObjectNotFound(ObjectStoreError):
     """There is no such object."""
 
 
+class ObjectTooLarge(ObjectStoreError):
+    """The object is larger than any of ours, and was not read."""
+
+
 class BucketNotFound(ObjectStoreError):
     """There is no such bucket."""
 
@@ -96,11 +104,14 @@ class ObjectStore(Protocol):
         ...
 
     def get(self, bucket: str, key: str) -> StoredObject:
-        """Reads an object. Raises ObjectNotFound, BucketNotFound, PutRefused, StoreThrottled, OutcomeUnknown."""
+        """Reads an object.
+
+        Raises ObjectNotFound, ObjectTooLarge, BucketNotFound, PutRefused, StoreThrottled, OutcomeUnknown.
+        """
         ...
 
     def metadata(self, bucket: str, key: str) -> Mapping[str, str]:
-        """An object's user metadata, without its body. Raises as `get`."""
+        """An object's user metadata, without its body. Raises as `get`, however large it is."""
         ...
 
     def list(self, bucket: str, prefix: str = "", start_after: str = "") -> Iterator[ObjectInfo]:

@@ -28,7 +28,7 @@ import obstore.exceptions
 from obstore.auth.boto3 import Boto3CredentialProvider
 from obstore.store import S3Store
 
-from opentrail_backends.object_store.names import check_bucket, check_key, check_metadata
+from opentrail_backends.object_store.names import check_bucket, check_key, check_metadata, check_size
 from opentrail_backends.object_store.port import (
     BucketNotFound,
     ObjectInfo,
@@ -112,6 +112,7 @@ class S3ObjectStore:
 
         def get_once(store: S3Store) -> StoredObject:
             answer = obstore.get(store, key)
+            check_size(answer.meta["size"], f"s3://{bucket}/{key}")
             return StoredObject(answer.bytes().to_bytes(), _user_metadata(answer.attributes))
 
         check_bucket(bucket)

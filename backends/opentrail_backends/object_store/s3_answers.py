@@ -4,6 +4,8 @@ obstore's exceptions carry status and body only in their text; the debug part of
 its strings are escaped: no key can look like a status. What is not understood is OutcomeUnknown, which is always safe.
 """
 
+# ruff: noqa: PLR2004 - HTTP's status codes
+
 from __future__ import annotations
 
 import re
@@ -74,15 +76,15 @@ def translate_answer(
         return WrongRegion(text)
     if code == "NoSuchBucket":
         return BucketNotFound(text)
-    if status == 412 and not reading:  # noqa: PLR2004
+    if status == 412 and not reading:
         return ObjectAlreadyExists(text)
-    if status == 429 or _THROTTLED.fullmatch(code):  # noqa: PLR2004
+    if status == 429 or _THROTTLED.fullmatch(code):
         return StoreThrottled(text)
-    if status == 404 and reading and code in {"", "NoSuchKey", "NoSuchVersion"}:  # noqa: PLR2004
+    if status == 404 and reading and code in {"", "NoSuchKey", "NoSuchVersion"}:
         return ObjectNotFound(text)
     if code == "NotImplemented":  # 501: this server has no such function and never will have done it
         return PutRefused(text, code)
-    undecided = code in _UNDECIDED_CODES or status == 408 or (status == 409 and not code)  # noqa: PLR2004
-    if undecided or not 300 <= status < 500:  # noqa: PLR2004
+    undecided = code in _UNDECIDED_CODES or status == 408 or (status == 409 and not code)
+    if undecided or not 300 <= status < 500:
         return OutcomeUnknown(text)
     return PutRefused(text, code or _CODES_OF_STATUS.get(status, f"Http{status}"))

@@ -21,6 +21,6 @@ def open_state_store(
         StateError: if the URL, the key or the installation is wrong. No connection is made yet.
     """
     # SQLAlchemy is loaded only by who opens a store: the port alone stays importable without it.
-    from opentrail_backends.state.store import SqlStateStore  # noqa: PLC0415
+    from opentrail_backends.state.store import SqlStateStore  # noqa: PLC0415 (as said)
 
     return SqlStateStore.open(url, secret_key=secret_key, clock=clock)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from sqlalchemy import Connection, and_, delete, func, select
+from sqlalchemy import Connection, Integer, and_, bindparam, delete, func, literal, select
 
 from opentrail.events.client_numbers import ClientNumbers
 from opentrail_backends.state import tables
@@ -13,6 +13,8 @@ from opentrail_backends.state.port import ClientsOfAccount
 
 _numbers = tables.client_numbers
 _KEY = ["region", "account_id", "client_id"]
+_HALF = 32
+"""Bits. PostgreSQL shifts by an integer, not by a bigint."""
 
 
 def read_numbers(connection: Connection, region: str, account_id: str) -> dict[bytes, ClientNumbers]:
@@ -35,14 +37,18 @@ def write_numbers(
     connection: Connection, region: str, changed: Mapping[tuple[str, bytes], ClientNumbers | None]
 ) -> None:
     """Replaces what is known of these clients; None forgets one."""
-    for (account_id, client_id), numbers in changed.items():
-        if numbers is None:
-            this_client = and_(
-                _numbers.c.region == region,
-                _numbers.c.account_id == account_id,
-                _numbers.c.client_id == client_id,
-            )
-            connection.execute(delete(_numbers).where(this_client))
+    forgotten = [
+        {"of_region": region, "of_account": account_id, "of_client": client_id}
+        for (account_id, client_id), numbers in changed.items()
+        if numbers is None
+    ]
+    if forgotten:
+        this_client = and_(
+            _numbers.c.region == bindparam("of_region"),
+            _numbers.c.account_id == bindparam("of_account"),
+            _numbers.c.client_id == bindparam("of_client"),
+        )
+        connection.execute(delete(_numbers).where(this_client), forgotten)
     rows = [
         {
             "region": region,
@@ -66,15 +72,21 @@ def write_numbers(
 
 
 def clients_of_accounts(connection: Connection) -> list[ClientsOfAccount]:
-    """What is known of the clients, in sums, by region and account."""
+    """What is known of the clients, in sums, by region and account.
+
+    Halves are summed: a client may count up to 2^63-1, and SQLite refuses a sum above it.
+    """
     account = (_numbers.c.region, _numbers.c.account_id)
     sums = ("missing", "repeats", "given_up")
-    query = (
-        select(*account, func.count().label("clients"), *(func.sum(_numbers.c[name]).label(name) for name in sums))
-        .group_by(*account)
-        .order_by(*account)
-    )
+    high = [func.sum(_numbers.c[name].bitwise_rshift(literal(_HALF, Integer()))).label(f"{name}_high") for name in sums]
+    low = [func.sum(_numbers.c[name].bitwise_and((1 << _HALF) - 1)).label(f"{name}_low") for name in sums]
+    query = select(*account, func.count().label("clients"), *high, *low).group_by(*account).order_by(*account)
     return [
-        ClientsOfAccount(**{**row, **{name: int(row[name]) for name in sums}})
+        ClientsOfAccount(
+            region=row["region"],
+            account_id=row["account_id"],
+            clients=row["clients"],
+            **{name: (int(row[f"{name}_high"]) << _HALF) + int(row[f"{name}_low"]) for name in sums},
+        )
         for row in connection.execute(query).mappings()
     ]

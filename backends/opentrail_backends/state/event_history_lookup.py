@@ -74,7 +74,7 @@ def _places(weeks: Sequence[int], *, by_id: bool) -> TextClause:
             f"SELECT p.place FROM {tables.posting.name} AS p{joined} WHERE p.term = :term"  # noqa: S608 (our own names)
             f" AND p.place BETWEEN :low_{number} AND :high_{number} ORDER BY p.place DESC LIMIT :limit"
         )
-        parts.append(f"SELECT {number} AS week, place FROM ({newest}) AS of_{number}")  # noqa: S608
+        parts.append(f"SELECT {number} AS week, place FROM ({newest}) AS of_{number}")  # noqa: S608 (our own names)
     terms = [bindparam(name, type_=Term()) for name in (("term", "id") if by_id else ("term",))]
     return text(" UNION ALL ".join(parts) + " ORDER BY week DESC, place DESC LIMIT :limit").bindparams(*terms)
 
@@ -108,7 +108,7 @@ def _events_at(connection: Connection, places: Sequence[tuple[int, int]]) -> lis
 
 def _blocks(blocks: Mapping[int, Sequence[int]]) -> TextClause:
     parts = [
-        f"SELECT {week} AS week, number, records FROM {tables_of(week).block.name} WHERE number IN :blocks_{week}"  # noqa: S608
+        f"SELECT {week} AS week, number, records FROM {tables_of(week).block.name} WHERE number IN :blocks_{week}"  # noqa: S608 (our own names)
         for week in blocks
     ]
     return text(" UNION ALL ".join(parts)).bindparams(*(bindparam(f"blocks_{week}", expanding=True) for week in blocks))

@@ -112,7 +112,7 @@ def instance_information(random: Random, _organization: Organization, caller: Ca
 
 def get_parameter(random: Random, _organization: Organization, _caller: Caller, _region: str) -> dict[str, Any]:
     """A configuration value."""
-    return {"parameters": {"name": random.choice(_PARAMETERS), "withDecryption": random.random() < 0.5}}  # noqa: PLR2004
+    return {"parameters": {"name": random.choice(_PARAMETERS), "withDecryption": random.random() < 0.5}}
 
 
 def put_parameter(random: Random, organization: Organization, _caller: Caller, _region: str) -> dict[str, Any]:

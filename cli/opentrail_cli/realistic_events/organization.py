@@ -171,7 +171,7 @@ def role_session(
 
 def _person(random: Random, since: int, name: str, account: str) -> Caller:
     role = "AWSReservedSSO_PowerUserAccess_" + make_id(random, "", 16)
-    console = random.random() < 0.5  # noqa: PLR2004
+    console = random.random() < 0.5
     agent = _BROWSER if console else _CLI
     path = f"aws-reserved/sso.amazonaws.com/{REGIONS[1]}/"
     session = role_session(random, since, account, role, f"{name}@example.com", _PEOPLE[name], agent, path)

@@ -105,7 +105,7 @@ def _add_connection(random: Random, record: dict[str, Any], caller: Caller, call
         record["sessionCredentialFromConsole"] = "true"
         return
     host = f"{call.source}.{call.region}.amazonaws.com"
-    details = {**(_TLS_12 if random.random() < 0.4 else _TLS_13), "clientProvidedHostHeader": host}  # noqa: PLR2004
+    details = {**(_TLS_12 if random.random() < 0.4 else _TLS_13), "clientProvidedHostHeader": host}
     if record["eventVersion"] == "1.11" and details["tlsVersion"] == "TLSv1.3":
         details["keyExchange"] = "X25519MLKEM768"
     record["tlsDetails"] = details

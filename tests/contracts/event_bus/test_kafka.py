@@ -176,7 +176,8 @@ def test_a_broker_that_goes_and_comes_back_loses_and_doubles_nothing(
     world.bus.ensure_topic(REGION, 2)
     hints = world.bus.lag("a group that a new cluster is asked for first")  # it has no coordinator yet
     assert [hint for hint, _ in hints.values()] == [None, None]
-    publisher = world.publisher()
+    publisher = world.open(delivery_timeout=120).publisher()  # longer than a broker takes to start on a busy machine
+    closing.callback(publisher.close, 5.0)
     reader = world.member().join()
     until(lambda: len(reader.ours) == 2, reader)
     world.put(ZERO, [b"warm"])
@@ -203,7 +204,7 @@ def test_a_broker_that_goes_and_comes_back_loses_and_doubles_nothing(
     finally:
         stopping.set()
         thread.join()
-    assert all(future.exception(60) is None for _, _, future in futures)
+    assert all(future.exception(120) is None for _, _, future in futures)
     published = {partition: [value for to, value, _ in futures if to == partition] for partition in (ZERO, ONE)}
     until(lambda: len(reader.messages) >= 1 + len(futures), reader)
     for partition, values in published.items():

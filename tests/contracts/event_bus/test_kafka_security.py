@@ -50,7 +50,7 @@ class SecureBroker:
             "sasl_mechanism": "PLAIN",
             "username": "trail",
             "password_file": str(self.password_file),
-            "connect_timeout": "5",
+            "connect_timeout": "30",
             "replication": "1",
             "min_insync": "1",
         } | changes

@@ -37,3 +37,13 @@ def test_clients_missing_numbers_and_repeats_of_each_account_and_region(store: S
     assert store.ledger.clients()[1] == ClientsOfAccount(
         region=REGION, account_id=ACCOUNT, clients=1, missing=1, repeats=3, given_up=0
     )
+
+
+def test_clients_that_count_as_far_as_they_may_do_not_hide_the_others(store: StateStore) -> None:
+    """SQLite refuses a sum above 64 bits: then no operator would see anything any more."""
+    numbers = {(ACCOUNT, bytes([n]) * 16): ClientNumbers(2**63 - 1, ((0, 2**63 - 2),), repeats=3) for n in range(3)}
+    lease, _ = store.ledger.own(REGION, 0, 0)
+    window = intent(1, 0, 10)
+    store.ledger.deliver(store.ledger.write_intent(lease, window), window, numbers=numbers)
+    (clients,) = store.ledger.clients()
+    assert (clients.clients, clients.missing, clients.repeats, clients.given_up) == (3, 3 * (2**63 - 1), 9, 0)

@@ -102,25 +102,29 @@ def test_no_window_of_real_time_holds_more_than_the_limit(store: StateStore, ope
     """By the real clock: PostgreSQL's own, for SQLite each process's."""
     stores = (open_store(clock=None), open_store(clock=None))
     limit, window = 20, 0.4
-    end = time.monotonic() + 5 * window
 
-    def ask(index: int) -> list[tuple[float, float]]:
-        taken = []
-        while (asked := time.monotonic()) < end:
-            wait = take(stores[index % 2], limit, int(window * 1000))
-            if wait == 0:
-                taken.append((asked, time.monotonic()))
-            time.sleep(0.001)
-        return taken
+    def taken_in_five_windows() -> int:
+        end = time.monotonic() + 5 * window
 
-    with ThreadPoolExecutor(6) as threads:
-        taken = [one for of_thread in threads.map(ask, range(6)) for one in of_thread]
+        def ask(index: int) -> list[tuple[float, float]]:
+            taken = []
+            while (asked := time.monotonic()) < end:
+                wait = take(stores[index % 2], limit, int(window * 1000))
+                if wait == 0:
+                    taken.append((asked, time.monotonic()))
+                time.sleep(0.001)
+            return taken
 
-    # The n-th was taken not before the n-th question, and not after the n-th answer.
-    asked, answered = sorted(asked for asked, _ in taken), sorted(answered for _, answered in taken)
-    assert len(taken) >= 4 * limit, "as many as may be are taken"
-    for first, last in zip(asked, answered[limit:], strict=False):
-        assert last - first >= window - 0.002
+        with ThreadPoolExecutor(6) as threads:
+            taken = [one for of_thread in threads.map(ask, range(6)) for one in of_thread]
+        # The n-th was taken not before the n-th question, and not after the n-th answer.
+        asked, answered = sorted(asked for asked, _ in taken), sorted(answered for _, answered in taken)
+        for first, last in zip(asked, answered[limit:], strict=False):
+            assert last - first >= window - 0.002
+        return len(taken)
+
+    # As many as may be are taken; a machine that stood still meanwhile tries again.
+    assert any(taken_in_five_windows() >= 4 * limit for _ in range(5))
 
 
 def test_a_clock_that_was_set_back_holds_nobody_up_for_longer_than_a_window(store: StateStore, clock: Clock) -> None:

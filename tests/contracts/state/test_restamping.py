@@ -10,7 +10,7 @@ from opentrail_backends.state.port import BuiltDigest, Chain, StateStore
 from tests.contracts.state.conftest import Clock
 from tests.contracts.state.samples import START, chain, current, digest
 
-OLD, NEW = "place-1", "place-2"
+NEW = "place-2"
 
 
 def append(store: StateStore, of: Chain, end: int) -> BuiltDigest:

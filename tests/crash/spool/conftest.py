@@ -24,7 +24,7 @@ def world(tmp_path):
         window_seconds=0,
         digest_seconds=1,
         park_soon_seconds=0.1,
-        silent_seconds=0.3,
+        silent_seconds=60.0,
         parked_retry_seconds=0.1,
         put_threads=4,
     )

@@ -131,6 +131,19 @@ def test_the_client_seen_least_recently_is_forgotten_in_the_ledger_too(book, led
     assert ("111122223333", CLIENT) in ledger.known
 
 
+def test_clients_that_come_and_are_forgotten_in_one_window_are_nothing_to_the_ledger(book, ledger):
+    """Who draws a new id for each batch has as many clients as messages: step 5 must not forget each in the ledger."""
+    ledger.known["111122223333", CLIENT] = ClientNumbers(0, seen_at=1)
+    window = book.window()
+    ids = [n.to_bytes(16) for n in range(MAX_CLIENTS + 50)]
+    for at, client in enumerate(ids):
+        window.without_repeats(message(10 + at), batch(0, client=client))
+    assert window.changed["111122223333", CLIENT] is None, "this one the ledger knows"
+    assert {client for _, client in window.changed} == {CLIENT, *ids[50:]}
+    ledger.write(window)
+    assert {client for _, client in ledger.known} == set(ids[50:])
+
+
 def test_holes_that_are_given_up_are_told_with_the_message_that_was_taken_then(book, ledger):
     holes = tuple((2 * n, 2 * n) for n in range(MAX_HOLES))
     ledger.known["111122223333", OTHER] = ClientNumbers(2 * MAX_HOLES, holes, seen_at=1)

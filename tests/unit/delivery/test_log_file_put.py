@@ -2,6 +2,7 @@
 
 import pytest
 
+from opentrail_backends.object_store import names
 from opentrail_backends.object_store.in_memory import LoseAnswer, Refuse, Throttle
 from opentrail_backends.object_store.port import OutcomeUnknown, PutOptions
 from opentrail_backends.state.port import Parking
@@ -87,6 +88,13 @@ def test_an_answer_that_was_lost_is_found_by_the_next_try(puts):
 def test_something_else_at_the_key_is_told(puts):
     file = log_file()
     puts.store.put("good", file.file.object_key, b"foreign", PutOptions())
+    assert puts.run(Put(file, puts.tools, redone=False))[0] == PutOutcome(PutResult.OTHER_OBJECT)
+
+
+def test_something_at_the_key_that_is_larger_than_any_log_file_is_not_read(puts, monkeypatch):
+    file = log_file()
+    monkeypatch.setattr(names, "MAX_OBJECT_BYTES", 1_000)
+    puts.store.put("good", file.file.object_key, bytes(1_001), PutOptions())
     assert puts.run(Put(file, puts.tools, redone=False))[0] == PutOutcome(PutResult.OTHER_OBJECT)
 
 

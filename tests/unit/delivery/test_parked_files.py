@@ -259,7 +259,7 @@ def test_a_silent_bucket_does_not_hold_up_others(world):
     for n in range(5, 10):
         world.park(n)
     parked = world.make(executor=DaemonExecutor(2, "test"))
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     delivered = 0
     while delivered < 5:
         assert time.monotonic() < deadline

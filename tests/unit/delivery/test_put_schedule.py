@@ -11,7 +11,7 @@ from opentrail_delivery.bucket_health import BucketHealth
 from opentrail_delivery.log_file_put import PutOutcome, PutResult
 from opentrail_delivery.put_schedule import PutSchedule
 from opentrail_delivery.rate_limits import RateLimits
-from tests.unit.delivery.putting import Putting, log_file
+from tests.unit.delivery.putting import Clock, Putting, log_file
 
 DONE = PutOutcome(PutResult.DONE)
 THREADS = 8
@@ -48,10 +48,17 @@ def submit(schedule, numbers, **changes):
     return [schedule.submit(log_file(n, **changes), redone=False) for n in numbers]
 
 
-def results(futures, seconds=10.0):
+def results(futures, seconds=60.0):
     _done, late = wait(futures, seconds)
     assert not late, f"{len(late)} of {len(futures)} are not done"
     return [future.result() for future in futures]
+
+
+def wait_until(holds):
+    deadline = time.monotonic() + 60
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 def test_every_file_is_put_once(puts, schedules):
@@ -63,13 +70,11 @@ def test_every_file_is_put_once(puts, schedules):
 
 
 def test_a_silent_bucket_does_not_hold_up_another_ones_files(puts, schedules, hold):
-    schedule = schedules(puts)
+    schedule = schedules(puts, silent=3600.0)
     puts.store.script("silent/*", hold, times=None)
     silent = submit(schedule, range(50), bucket="bad", incarnation="silent")
-    assert hold.entered.wait(5)
-    began = time.monotonic()
+    assert hold.entered.wait(60)
     assert results(submit(schedule, range(100))) == [DONE] * 100
-    assert time.monotonic() - began < 3
     assert not any(future.done() for future in silent)
     hold.release.set()
     assert results(silent) == [DONE] * 50
@@ -79,10 +84,8 @@ def test_a_silent_buckets_files_are_parked_and_its_threads_replaced(puts, schedu
     schedule = schedules(puts, threads=4, silent=0.3)
     puts.store.script("silent/*", hold, times=None)
     submit(schedule, [999])  # a bucket that works
-    began = time.monotonic()
     silent = submit(schedule, range(20), bucket="bad", incarnation="silent")
     outcomes = results(silent)
-    assert time.monotonic() - began < 3
     assert {outcome.result for outcome in outcomes} == {PutResult.PARKED}
     assert {outcome.parking.error for outcome in outcomes} == {"RequestTimeout"}
     unanswered = [outcome for outcome in outcomes if not outcome.parking.is_answered]
@@ -97,7 +100,7 @@ def test_many_silent_buckets_take_no_more_than_threads_that_are_replaced(puts, s
     for number in range(12):
         puts.store.create_bucket(f"silent-{number}")
         submit(schedule, range(3), bucket=f"silent-{number}", incarnation=f"silent-{number}")
-    assert hold.entered.wait(5)
+    assert hold.entered.wait(60)
     assert results(submit(schedule, range(20))) == [DONE] * 20
 
 
@@ -107,10 +110,8 @@ def test_a_file_that_landed_after_it_was_parked_changes_nothing(puts, schedules,
     (future,) = submit(schedule, [0])
     assert results([future])[0].result is PutResult.PARKED
     hold.release.set()
-    deadline = time.monotonic() + 5
-    while puts.tools.health.is_given_up("good", ""):
-        assert time.monotonic() < deadline, "its answer came, so the bucket works again"
-        time.sleep(0.01)
+    # Its answer came, so the bucket works again.
+    wait_until(lambda: not puts.tools.health.is_given_up("good", ""))
     assert results(submit(schedule, [1])) == [DONE]
     assert future.result().result is PutResult.PARKED
     assert len(list(puts.store.list("good", "i-1/"))) == 2
@@ -146,12 +147,10 @@ def test_a_failing_bucket_is_tried_by_one_thread_at_a_time(puts, schedules):
     assert puts.tools.health.is_proven("good")
     puts.store.script("*", LoseAnswer(kept=False), times=None)
     submit(schedule, [1])
-    deadline = time.monotonic() + 5
-    while not puts.tools.health.is_failing("good"):
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    wait_until(lambda: puts.tools.health.is_failing("good"))
     most[0] = 0
     futures = submit(schedule, range(2, 12))
+    wait_until(lambda: most[0] > 0)
     time.sleep(0.3)
     assert most[0] == 1
     puts.tools.health._trouble.clear()
@@ -163,7 +162,7 @@ def test_what_was_abandoned_is_stopped_and_never_tried(puts, schedules, hold):
     schedule = schedules(puts, threads=1)
     puts.store.script("i-1/*", hold)
     futures = submit(schedule, range(5))
-    assert hold.entered.wait(5)
+    assert hold.entered.wait(60)
     schedule.abandon(futures)
     assert [future.result().result for future in futures] == [PutResult.STOPPED] * 5
     hold.release.set()
@@ -175,7 +174,7 @@ def test_after_the_end_nothing_is_put(puts, schedules, hold):
     schedule = schedules(puts, threads=1)
     puts.store.script("i-1/*", hold)
     futures = submit(schedule, range(3))
-    assert hold.entered.wait(5)
+    assert hold.entered.wait(60)
     schedule.close()
     futures += submit(schedule, [4])
     assert [future.result().result for future in futures] == [PutResult.STOPPED] * 4
@@ -190,7 +189,7 @@ def test_a_fault_of_ours_is_told(puts, schedules):
     puts.tools.store.put = broken
     (future,) = submit(schedule, [0])
     with pytest.raises(KeyError):
-        future.result(5)
+        future.result(60)
 
 
 # --- our own rate limits --------------------------------------------------------------------------
@@ -198,14 +197,14 @@ def test_a_fault_of_ours_is_told(puts, schedules):
 
 def test_what_is_over_a_trails_limit_is_parked_and_delays_no_other_trail(puts, schedules):
     size = len(log_file().body)
-    schedule = schedules(puts, limits=RateLimits(trail_bytes=2 * size))
+    schedule = schedules(puts, limits=RateLimits(trail_bytes=2 * size, clock=Clock()))
     over = submit(schedule, range(40), incarnation="much")
     other = submit(schedule, range(2), incarnation="little")
     assert results(other) == [DONE] * 2
     outcomes = results(over)
     put = [outcome for outcome in outcomes if outcome == DONE]
     parked = [outcome.parking for outcome in outcomes if outcome.parking]
-    assert 3 <= len(put) <= 8
+    assert 3 <= len(put) <= 8, "a second's worth and one ahead: time stands still here"
     assert len(put) + len(parked) == 40
     assert {(parking.error, parking.is_answered) for parking in parked} == {(None, True)}
     limited = puts.metrics.registry.get_sample_value
@@ -213,7 +212,7 @@ def test_what_is_over_a_trails_limit_is_parked_and_delays_no_other_trail(puts, s
 
 
 def test_a_buckets_requests_are_counted_over_all_its_trails(puts, schedules):
-    schedule = schedules(puts, limits=RateLimits(bucket_requests=4))
+    schedule = schedules(puts, limits=RateLimits(bucket_requests=4, clock=Clock()))
     outcomes = results([f for n in range(10) for f in submit(schedule, range(2), incarnation=f"i-{n}")])
     assert 5 <= outcomes.count(DONE) <= 12
     assert {outcome.parking.error for outcome in outcomes if outcome.parking} == {None}

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from opentrail.events.batch import select
-from opentrail.evidence.log_file import STANDARD_CODEC
+from opentrail.events.batch import EventBatch, group_of, select
+from opentrail.evidence.digest import LogFileEntry
+from opentrail.evidence.log_file import STANDARD_CODEC, read_log_file
 from opentrail.trails.event_selectors import EventSelectors
 from opentrail_backends.state.port import Intent
 from opentrail_delivery.codec import fastest_codec
@@ -17,6 +18,8 @@ from opentrail_delivery.intent_body import IntentBody
 from opentrail_delivery.settle_build import built_files
 from opentrail_delivery.window_build import build_files, governing_revisions, read_batches
 from opentrail_delivery.window_close import match_plan
+from opentrail_validator.findings import Kind
+from opentrail_validator.record_check import check_records
 from tests.crash.evidence import root_of
 from tests.unit.delivery.test_window_build import (
     OBJECTS_OF_ONE_BUCKET,
@@ -60,6 +63,21 @@ def test_every_file_has_the_root_of_its_own_records(sizes, selectors, file_bytes
     ]
     known = history(trail("all"), *(trail(f"trail-{i}", event_selectors=s) for i, s in enumerate(selectors)))
     assert_right(build(messages(*batches), known, file_bytes, fastest_codec()))
+
+
+@pytest.mark.parametrize("around", [b" ", b"\r\n\t "], ids=repr)
+def test_space_around_a_record_is_no_part_of_its_leaf(around):
+    """Else whoever sends such an event makes the validator call its file tampered with for ever."""
+    record = around + b'{"recipientAccountId":"111122223333"}' + around
+    selector_class = management("Run", read_only=False).groups[0].selector_class
+    group = group_of(selector_class, [record] * 3, [len(record)] * 3, [0] * 3)
+    (file,) = build(messages(EventBatch("111122223333", REGION, [group])), history(trail()))
+    assert_right([file])
+    sha256, root = file.log_file.sha256, file.log_file.records_root
+    entry = LogFileEntry("trail-logs", "key", sha256, None, None, record_count=3, records_root=root)
+    content = read_log_file(file.log_file.body)
+    assert around in content
+    assert check_records(content, entry, "111122223333", REGION).kind is Kind.VALID
 
 
 def test_a_file_of_single_events_of_a_group_has_their_root():

@@ -180,6 +180,19 @@ def test_holes_that_were_given_up_are_found_by_their_client(spool):
     assert list(spool.held_messages("dead-letters")) == []
 
 
+@pytest.mark.parametrize("name", ["notes.txt", "eu-central-1/topic/0/x", "eu-central-1/topic/ 0/7", "a/b/0/1/c-0"])
+def test_what_an_operator_laid_there_is_passed_over(spool, store, name):
+    for folder in ("poison", "parked"):
+        store.put("spool", f"{folder}/{name}", b"mine", PutOptions())
+    message = Message(HERE, 7, 1_000, b"no batch")
+    spool.keep_poison("topic", message)
+    spool.park(file := log_file(1))
+    assert [held.offset for held in spool.held_messages("poison")] == [7]
+    assert list(spool.held_files()) == [place_of(file)]
+    spool.forget_copies([place_of(file)])
+    assert list(spool.held_files()) == []
+
+
 def test_a_spool_that_does_not_answer_is_told(spool, store):
     from opentrail_backends.object_store.in_memory import LoseAnswer
 

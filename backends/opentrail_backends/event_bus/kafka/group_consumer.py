@@ -138,7 +138,7 @@ class GroupConsumer:
             self._tell(told.event, told.places)
         finally:
             # On the I/O thread, which sleeps until something is scheduled: the library has no public way to do that.
-            self.consumer._net.call_soon_with_future(go_on)  # noqa: SLF001
+            self.consumer._net.call_soon_with_future(go_on)  # noqa: SLF001 (as said)
 
     def _work(self) -> None:
         while (work := self._inbox.get()) is not None:

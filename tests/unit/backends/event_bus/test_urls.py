@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -107,3 +109,15 @@ def test_a_secret_in_a_url_is_refused_and_not_repeated() -> None:
     with pytest.raises(ValueError, match="password_file") as raised:
         open_event_bus("kafka://trail:correcthorse@host:9092")
     assert "correcthorse" not in str(raised.value)
+
+
+def test_without_its_library_kafka_says_what_to_install() -> None:
+    program = (
+        "import sys; sys.modules['kafka'] = None\n"
+        "from opentrail_backends.event_bus import open_event_bus\n"
+        "from opentrail_backends.event_bus.port import EventBusError\n"
+        "try: open_event_bus('kafka://localhost:9092')\n"
+        "except EventBusError as error: print(error)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("Kafka needs kafka: install opentrail[kafka]\n", "")

@@ -129,14 +129,14 @@ def test_what_the_file_system_says_no_to(
 def test_a_name_that_cannot_be_synced_is_an_unknown_outcome(
     store: LocalDirectoryObjectStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sync = local_directory._sync_folder
+    sync = local_directory.sync_folder
 
     def fail_at_the_end(folder: Path) -> None:
         if folder.name == "111122223333":
             raise OSError(errno.ENOSPC, "full")
         sync(folder)
 
-    monkeypatch.setattr(local_directory, "_sync_folder", fail_at_the_end)
+    monkeypatch.setattr(local_directory, "sync_folder", fail_at_the_end)
     with pytest.raises(OutcomeUnknown):
         store.put(BUCKET, KEY, b"body", OPTIONS)
 

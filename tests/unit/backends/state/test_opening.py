@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import sys
 import traceback
+from pathlib import Path
 
 import pytest
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
@@ -56,9 +57,8 @@ def test_a_folder_that_is_not_there_is_named(tmp_path: object) -> None:
 
 
 def test_a_file_that_is_no_database_is_refused(tmp_path: object) -> None:
-    path = f"{tmp_path}/state.db"
-    with open(path, "wb") as file:  # noqa: PTH123
-        file.write(b"no database" * 1000)
+    path = Path(f"{tmp_path}/state.db")
+    path.write_bytes(b"no database" * 1000)
     store = open_state_store(f"sqlite:///{path}")
     with pytest.raises(StateError, match="not a database"):
         store.migrate()
