@@ -242,10 +242,6 @@ def _command(*arguments: str) -> int:
         return main([*arguments])
 
 
-def _compressed(contents: Sequence[bytes]) -> list[bytes]:
-    return [gzip.compress(content, mtime=0) for content in contents]
-
-
 def _written(folder: Path, data: bytes, name: str = "file") -> Path:
     file = folder / name
     file.write_bytes(data)

@@ -74,13 +74,16 @@ def ask(call: Call) -> Answer:
     return Answer(began, time.monotonic(), taken=True)
 
 
-def ask_for(seconds: float, calls: Sequence[Call], pause: float = 0.0) -> list[Answer]:
-    """Each of the calls by a thread of its own, again and again; `pause` is between an answer and the next call."""
+def ask_for(seconds: float, calls: Sequence[Call], pause: float = 0.0, at_least: int = 1) -> list[Answer]:
+    """Each of the calls by a thread of its own, again and again; `pause` is between an answer and the next call.
+
+    On a machine that stood still a thread goes on beyond the time, until it has asked `at_least` so often.
+    """
     end = time.monotonic() + seconds
 
     def keep_asking(call: Call) -> list[Answer]:
-        answers = []
-        while time.monotonic() < end:
+        answers: list[Answer] = []
+        while time.monotonic() < end or len(answers) < at_least:
             answers.append(ask(call))
             time.sleep(pause)
         return answers
@@ -107,6 +110,22 @@ def span(answers: Iterable[Answer]) -> float:
     """Seconds from the first call's beginning to the last one's end: within them all were judged."""
     answers = list(answers)
     return max(answer.ended for answer in answers) - min(answer.began for answer in answers)
+
+
+def unfounded(answers: Iterable[Answer], limit: int, seconds: float) -> list[Answer]:
+    """Calls that were throttled though fewer than `limit` can have been let through in the stretch before.
+
+    A process remembers a refusal from when it has the store's answer: it may last longer by the time of that question.
+    """
+    answers = list(answers)
+    taken = [answer for answer in answers if answer.taken]
+    throttled = [answer for answer in answers if not answer.taken]
+    before = seconds + max((answer.ended - answer.began for answer in throttled), default=0.0)
+    return [
+        one
+        for one in throttled
+        if sum(one.began - before < other.ended and other.began < one.ended for other in taken) < limit
+    ]
 
 
 def taken_within(answers: Iterable[Answer], seconds: float) -> int:

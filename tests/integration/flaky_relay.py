@@ -46,7 +46,6 @@ class FlakyRelay(Relay):
         self._longest_delay = longest_delay
         self._delayed = delayed
         self._calm = threading.Event()
-        self.connections = 0
         self.cuts = 0
         self.delays = 0
 
@@ -62,7 +61,6 @@ class FlakyRelay(Relay):
         return None
 
     def relay(self, client: socket.socket, server: socket.socket) -> None:
-        self.connections += 1
         seeds = self._chance.random(), self._chance.random()
         self.start(self._requests, client, server, random.Random(seeds[0]))
         self.start(self._answers, client, server, random.Random(seeds[1]))

@@ -16,15 +16,20 @@ class Scripted(producer_pb2_grpc.ProducerServicer):
         self.failures = []
         self.changed = threading.Condition(self.lock)
         self.gate = threading.Event()
+        """Open: requests are answered."""
         self.gate.set()
+        self.closes_after = None
+        """The gate closes with so many requests; None: it does not close by itself."""
 
     def PublishEvents(self, request, context):
         with self.changed:
             self.requests.append(request)
+            if self.closes_after is not None and len(self.requests) >= self.closes_after:
+                self.gate.clear()
             self.metadata.append(dict(context.invocation_metadata()))
             failure = self.failures.pop(0) if self.failures else None
             self.changed.notify_all()
-        self.gate.wait(20)
+        self.gate.wait(60)
         if failure is not None:
             failure(context)
         response = producer_pb2.PublishEventsResponse()
@@ -37,7 +42,7 @@ class Scripted(producer_pb2_grpc.ProducerServicer):
 
     def wait_for_requests(self, count):
         with self.changed:
-            assert self.changed.wait_for(lambda: len(self.requests) >= count, 10)
+            assert self.changed.wait_for(lambda: len(self.requests) >= count, 60)
             return list(self.requests)
 
 

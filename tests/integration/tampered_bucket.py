@@ -9,6 +9,7 @@ import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from opentrail_validator import Finding, Kind
@@ -16,6 +17,7 @@ from opentrail_validator import Finding, Kind
 Found = tuple[Kind, str]
 """A finding's kind and key."""
 _DIGEST = re.compile(r"/CloudTrail-Digest/.*_(\d{8}T\d{6}Z)\.json\.gz$")
+_STAMP = "%Y%m%dT%H%M%SZ"
 
 
 class Kept(NamedTuple):
@@ -173,9 +175,7 @@ def digest_deleted(bucket: TamperedBucket, tampering: Tampering) -> None:
 
 def digest_renamed(bucket: TamperedBucket, tampering: Tampering) -> None:
     digest, _ = bucket.digest_with_files()
-    stamp = _DIGEST.search(digest)[1]  # type: ignore[index]  # it is a digest's key
-    renamed = digest.replace(stamp, f"{stamp[:13]}{(int(stamp[13:15]) + 1) % 60:02}Z")
-    assert renamed != digest
+    renamed = _at_another_second(digest, bucket.digests())
     bucket.put(tampering, renamed, bucket.read(digest))
     bucket.delete(tampering, digest)
     tampering.expected = {(Kind.NOT_FOUND, digest), (Kind.MOVED, renamed)}
@@ -188,6 +188,15 @@ def newest_digest_deleted(bucket: TamperedBucket, tampering: Tampering) -> None:
     bucket.delete(tampering, digest)
     tampering.expected = {(Kind.NOT_FOUND, digest)}
     tampering.also = _of_digest(bucket, digest)
+
+
+def _at_another_second(digest: str, taken: list[str]) -> str:
+    """A digest's key with a time nearby, of the same day, that no digest has."""
+    stamp = _DIGEST.search(digest)[1]  # type: ignore[index]  # it is a digest's key
+    at = datetime.strptime(stamp, _STAMP)
+    moved = [at + timedelta(seconds=seconds) for seconds in (1, -1, 2, -2)]
+    keys = [digest.replace(stamp, time.strftime(_STAMP)) for time in moved if time.date() == at.date()]
+    return next(key for key in keys if key not in taken)
 
 
 def _another_name(keys: list[str]) -> str:

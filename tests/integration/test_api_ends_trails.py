@@ -82,6 +82,7 @@ def test_a_trail_waits_for_the_call_that_ended_it_however_late_the_bus_takes_tha
     trail = logging_trail(api_world, "ends")
     send_to_all_regions(api_world)
     api_world.wait_until_delivered()
+    api_world.running.wait_until(lambda: bool(api_world.chains_of(trail, ACCOUNT)), "the trail's chain")
     is_open.clear()
     api_world.stop_logging(trail)
     last_call = api_world.last_call

@@ -24,7 +24,7 @@ from botocore.exceptions import ClientError
 
 from opentrail_backends.state import open_state_store
 from opentrail_backends.state.port import AccessKey, StateStore
-from tests.integration.api_load import Answer, Call, Replay, ask, ask_at_once, ask_for, span, taken_within
+from tests.integration.api_load import Answer, Call, Replay, ask, ask_at_once, ask_for, span, taken_within, unfounded
 from tests.integration.cli_process import Running, address
 
 pytestmark = [pytest.mark.kafka, pytest.mark.postgresql]
@@ -165,14 +165,14 @@ CLASSES: dict[str, tuple[Made, int]] = {
 def test_in_no_second_more_are_taken_than_the_limit_and_the_limit_is_reached(
     installation: Installation, calls_of: Made, limit: int
 ) -> None:
-    account, seconds = installation.new_account(), 6
+    account = installation.new_account()
     calls = [calls_of(installation, account, number) for number in range(CLIENTS)]
-    time.sleep(1)
-    answers = ask_for(seconds, calls)
+    answers = ask_for(6, calls, at_least=limit)
     assert taken_within(answers, 1.0) <= limit
     taken = sum(answer.taken for answer in answers)
-    assert 0.8 * limit * seconds <= taken <= limit * (seconds + 1)
+    assert limit <= taken <= limit * (span(answers) + 1)
     assert len(answers) > taken, "nothing was throttled: that proves no limit"
+    assert unfounded(answers, limit, 1.0) == []
 
 
 def test_another_account_and_another_region_are_not_touched(installation: Installation) -> None:
@@ -187,9 +187,9 @@ def test_another_account_and_another_region_are_not_touched(installation: Instal
     }
     flood = [calls_of(installation, busy, number) for calls_of in (reads, writes, lookups) for number in range(2)]
     with ThreadPoolExecutor(4) as threads:
-        flooding = threads.submit(ask_for, 5, flood)
+        flooding = threads.submit(ask_for, 5, flood, at_least=100)
         # Each at nearly its limit: a second's part, and a little, after each answer.
-        calm = [threads.submit(ask_for, 5, calls, 1.1 / limit) for (_, limit), calls in bystanders.items()]
+        calm = [threads.submit(ask_for, 5, calls, 1.1 / limit, at_least=2) for (_, limit), calls in bystanders.items()]
         answers = [answer for one in calm for answer in one.result()]
         assert sum(not answer.taken for answer in flooding.result()) > 100
     assert len(answers) > 3 * 5
@@ -201,10 +201,9 @@ def test_classes_have_limits_of_their_own(installation: Installation) -> None:
     flood = [reads(installation, account, number) for number in range(4)]
     calls = [writes(installation, account, 0), lookups(installation, account, 1)]
     with ThreadPoolExecutor(1) as thread:
-        flooding = thread.submit(ask_for, 3, flood)
-        answers = ask_for(3, calls, 1.1)
+        flooding = thread.submit(ask_for, 3, flood, at_least=10)
+        answers = ask_for(3, calls, 1.1, at_least=2)
         assert not all(answer.taken for answer in flooding.result())
-    assert len(answers) >= 4
     assert all(answer.taken for answer in answers)
 
 
@@ -231,7 +230,7 @@ def test_what_is_above_the_limit_is_refused_until_a_second_has_passed(
 
 def within_a_second(installation: Installation, calls_of: Made, count: int) -> tuple[list[Answer], list[Call]]:
     """So many calls of an account that made none before, all judged within a second; a slow machine tries again."""
-    for _ in range(10):
+    for _ in range(25):
         account = installation.new_account()
         calls = [calls_of(installation, account, number) for number in range(min(CLIENTS, count))]
         time.sleep(1.1)
@@ -254,7 +253,9 @@ def test_a_throttled_call_is_an_error_that_aws_clients_try_again(installation: I
     patient = installation.client(
         account, "cloudtrail", 1, config=Config(retries={"mode": "standard", "total_max_attempts": 8})
     )
-    attempts = [patient.list_trails()["ResponseMetadata"]["RetryAttempts"] for _ in range(25)]
+    attempts: list[int] = []
+    while len(attempts) < 25 or (max(attempts) == 0 and len(attempts) < 1_000):
+        attempts.append(patient.list_trails()["ResponseMetadata"]["RetryAttempts"])
     assert max(attempts) > 0
 
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 import re
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import boto3
-import pytest
 
 from tests.integration.cli_process import (
     ACCOUNT,
@@ -23,19 +22,6 @@ from tests.integration.cli_process import (
     wait_for,
     write_events,
 )
-
-
-@pytest.fixture
-def start(tmp_path: Path) -> Iterator[Callable[..., Running]]:
-    running: list[Running] = []
-
-    def start_one(*arguments: str, **more: str) -> Running:
-        running.append(Running(tmp_path, *arguments, **more))
-        return running[-1]
-
-    yield start_one
-    for one in running:
-        one.close()
 
 
 def test_the_demo_goes_the_whole_way(tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import socket
 import ssl
 import time
 import urllib.error
@@ -23,19 +22,15 @@ from tests.integration.cli_process import (
     self_signed,
     write_events,
 )
+from tests.servers.process import Port
 
 
 @pytest.fixture
-def start(tmp_path: Path) -> Iterator[Callable[..., Running]]:
-    running: list[Running] = []
-
-    def start_one(*arguments: str, **more: str) -> Running:
-        running.append(Running(tmp_path, *arguments, **more))
-        return running[-1]
-
-    yield start_one
-    for one in running:
-        one.close()
+def kept_port() -> Iterator[Port]:
+    """A free port that no process gets by chance meanwhile."""
+    port = Port.new()
+    yield port
+    port.release()
 
 
 def test_ingest_tells_what_was_not_accepted_and_why(tmp_path: Path, start: Callable[..., Running]) -> None:
@@ -64,11 +59,12 @@ def test_ingest_tells_what_was_not_accepted_and_why(tmp_path: Path, start: Calla
 
 
 def test_a_producer_that_is_not_there_and_an_address_that_is_taken(
-    tmp_path: Path, start: Callable[..., Running]
+    tmp_path: Path, start: Callable[..., Running], kept_port: Port
 ) -> None:
-    up = start("up")
+    taken = f"127.0.0.1:{kept_port.number}"
+    up = start("up", OPENTRAIL_CONTROL_PLANE_ADDRESS=taken)
     said = up.read_until("Ctrl-C")
-    taken = address(said, "CloudTrail API").removeprefix("http://")
+    assert address(said, "CloudTrail API") == f"http://{taken}"
     other = tmp_path / "other"
     said = opentrail(tmp_path, "up", "--data-directory", str(other), code=1, OPENTRAIL_CONTROL_PLANE_ADDRESS=taken)
     assert "in use" in said
@@ -78,11 +74,10 @@ def test_a_producer_that_is_not_there_and_an_address_that_is_taken(
     assert f"No producer answers on {taken}" in said
 
 
-def test_over_tls_with_metrics(tmp_path: Path, start: Callable[..., Running]) -> None:
+def test_over_tls_with_metrics(tmp_path: Path, start: Callable[..., Running], kept_port: Port) -> None:
     sent = write_events(tmp_path / "events.jsonl", 50)
     certificate, key = self_signed(tmp_path)
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        metrics = f"127.0.0.1:{free.getsockname()[1]}"
+    metrics = f"127.0.0.1:{kept_port.number}"
     tls = {"OPENTRAIL_TLS_CERTIFICATE_FILE": str(certificate), "OPENTRAIL_TLS_PRIVATE_KEY_FILE": str(key)}
     up = start("up", "--account", ACCOUNT, OPENTRAIL_METRICS_ADDRESS=metrics, **tls)
     said = up.read_until("Ctrl-C")

@@ -140,6 +140,8 @@ def test_a_topic_hears_of_every_log_file_and_the_trails_owner_of_what_fails(
     pipe.send(2, region=OTHER_REGION)
     one.wait_until_told(2)
     for region in (REGION, OTHER_REGION):
+        # A topic hears of a file before the state store does that it has heard.
+        pipe.wait_until(lambda asked=region: "LatestNotificationTime" in one.status(asked), "a notification's time")
         status = one.status(region)
         assert status["LatestNotificationTime"].timestamp() >= before
         assert status["LatestNotificationAttemptTime"] == status["LatestNotificationAttemptSucceeded"] != ""

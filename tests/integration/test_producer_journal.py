@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import socket
 import time
 import urllib.request
 from collections import Counter
@@ -28,6 +27,7 @@ from tests.integration.cli_process import (
     write_events,
 )
 from tests.integration.scripted_producer import Scripted, failing
+from tests.servers.process import Port
 
 EVENTS = 6_000
 
@@ -49,16 +49,11 @@ def producer(service: Scripted) -> Iterator[str]:
 
 
 @pytest.fixture
-def start(tmp_path: Path) -> Iterator[Callable[..., Running]]:
-    running: list[Running] = []
-
-    def start_one(*arguments: str, **more: str) -> Running:
-        running.append(Running(tmp_path, *arguments, **more))
-        return running[-1]
-
-    yield start_one
-    for one in running:
-        one.close()
+def kept_port() -> Iterator[Port]:
+    """A free port that no process gets by chance meanwhile."""
+    port = Port.new()
+    yield port
+    port.release()
 
 
 def kill(run: Running) -> bool:
@@ -94,14 +89,18 @@ def test_a_run_that_is_killed_and_repeated_gives_each_event_its_number_again(
 ) -> None:
     wanted = write_files(tmp_path)
     command = ("ingest", "--token", "t", "--producer", producer, "--journal", "journal", "a.jsonl", "b.jsonl")
+    service.gate.clear()  # without an answer it does not come to its end before it is killed
     killed = start(*command)
     wait_for((tmp_path / "journal").exists)
     assert kill(killed)
     for more in (1, 4, 9):
-        before = len(service.requests)
+        service.closes_after = len(service.requests) + more
+        service.gate.set()
         killed = start(*command)
-        service.wait_for_requests(before + more)
+        service.wait_for_requests(service.closes_after)
         assert kill(killed), "it ended before it was killed"
+    service.closes_after = None
+    service.gate.set()
     service.failures = [failing(grpc.StatusCode.UNAVAILABLE), None, failing(grpc.StatusCode.INTERNAL)]
     said = opentrail(tmp_path, *command, code=1)
     bad = EVENTS - len(wanted)
@@ -143,10 +142,11 @@ def test_files_that_do_not_fit_the_journal_are_refused_and_nothing_is_sent(
     assert delivered_once(service) == ['{"n":"a"}', '{"n":"b"}']
 
 
-def test_whole_runs_that_are_repeated_are_delivered_once(tmp_path: Path, start: Callable[..., Running]) -> None:
+def test_whole_runs_that_are_repeated_are_delivered_once(
+    tmp_path: Path, start: Callable[..., Running], kept_port: Port
+) -> None:
     sent = write_events(tmp_path / "events.jsonl", 3_000)
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        metrics = f"127.0.0.1:{free.getsockname()[1]}"
+    metrics = f"127.0.0.1:{kept_port.number}"
     up = start("up", "--account", ACCOUNT, OPENTRAIL_METRICS_ADDRESS=metrics)
     producer = address(up.read_until("Ctrl-C"), r"producer \(gRPC\)")
 
@@ -165,7 +165,7 @@ def test_whole_runs_that_are_repeated_are_delivered_once(tmp_path: Path, start: 
     opentrail(tmp_path, *command, "last.jsonl")
     expected = len(sent) + len(last)
     wait_for(lambda: len(delivered(tmp_path)) >= expected)
+    wait_for(lambda: metric("opentrail_delivery_repeats_total") >= 2 * len(sent))
     time.sleep(2.5)  # two windows more: what would come twice had its time
     assert by_id(delivered(tmp_path)) == by_id([*sent, *last])
-    assert metric("opentrail_delivery_repeats_total") >= 2 * len(sent)
     up.stop()

@@ -153,7 +153,7 @@ def test_calls_that_are_repeated_through_two_producers_deliver_each_event_once(
         running.add_trail(f"audit-{account}", account_id=account, is_multi_region_trail=True) for account in ACCOUNTS
     ]
     first_delivery = running.start_delivery()
-    soon = format_time(int(time.time()) + 15 * 60 + 5)  # too far in the future now, and not in five seconds
+    soon = format_time(int(time.time()) + 15 * 60 + 15)  # too far in the future now, and not in fifteen seconds
     late = dict.fromkeys(FROM_THE_FUTURE, soon)
     with FlakyRelay(ports, SEED) as relay:
         callers = [
@@ -182,7 +182,7 @@ def test_calls_that_are_repeated_through_two_producers_deliver_each_event_once(
                 send_twice_over_a_restart(relay.address, account)
         finally:
             for caller in callers:
-                caller.join(40.0)
+                caller.join(90.0)
         assert relay.cuts > 5
         assert relay.delays > 5
 

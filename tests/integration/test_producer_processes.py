@@ -100,14 +100,22 @@ def test_no_accepted_event_is_missing_when_a_process_ends_under_load(start_worke
 
 
 class Streamer:
-    """A client of its own making that streams numbered batches, and opens another stream when one ends."""
+    """A client of its own making that streams numbered batches, and opens another stream when one ends.
+
+    Its first stream pauses after so many batches until it may go on, and has none of the last third: so the first
+    process neither has answered all before the second one is there, nor at the moment when it is told to stop.
+    """
+
+    PAUSE = 100
 
     def __init__(self, address, batches):
         self.address = address
+        self.batches = batches
         self.unanswered = deque((number, [record(number, eventID=None)]) for number in range(batches))
         self.answers = {}
         self.streams = 0
         self.ends = []
+        self.go_on = threading.Event()
 
     def run(self):
         while self.unanswered:
@@ -119,13 +127,23 @@ class Streamer:
                     self.ends.append(error.code())
 
     def _stream(self, stub):
-        requests = [
-            Request(events=events, region=REGION, numbers=EventNumbers(client_id=CLIENT, first=number))
-            for number, events in self.unanswered
-        ]
-        for response in stub.StreamEvents(iter(requests), metadata=bearer(TOKEN), timeout=60):
-            number, _ = self.unanswered.popleft()
-            (self.answers[number],) = results(response)
+        ended = threading.Event()
+        requests = self._requests(list(self.unanswered), ended, is_first=self.streams == 1)
+        try:
+            for response in stub.StreamEvents(requests, metadata=bearer(TOKEN), timeout=120):
+                number, _ = self.unanswered.popleft()
+                (self.answers[number],) = results(response)
+        finally:
+            ended.set()
+
+    def _requests(self, unanswered, ended, *, is_first):
+        for number, events in unanswered:
+            if is_first and number == self.PAUSE:
+                self.go_on.wait(60)
+            if is_first and number == self.batches * 2 // 3:
+                ended.wait(60)
+                return
+            yield Request(events=events, region=REGION, numbers=EventNumbers(client_id=CLIENT, first=number))
 
 
 def test_a_stream_under_load_is_answered_what_was_taken_and_goes_on_with_another_process(start_worker, bus_url):
@@ -135,10 +153,12 @@ def test_a_stream_under_load_is_answered_what_was_taken_and_goes_on_with_another
         streamer = Streamer(address, 3000)
         streaming = threading.Thread(target=streamer.run)
         streaming.start()
-        assert wait_for(lambda: len(streamer.answers) > 50)
+        assert wait_for(lambda: len(streamer.answers) == streamer.PAUSE)
         second = start_worker(address)
+        streamer.go_on.set()
+        assert wait_for(lambda: len(streamer.answers) > streamer.PAUSE)
         first.send_signal(signal.SIGTERM)
-        streaming.join(60)
+        streaming.join(120)
         assert not streaming.is_alive()
         second.send_signal(signal.SIGTERM)
         reports = [worker.communicate(timeout=30)[0].split() for worker in (first, second)]

@@ -89,7 +89,7 @@ def call(service, authority):
         service.channel.close()
         service.channel = service.connect(service.server.ports[0], credentials)
         channels.append(service.channel)
-        return service.send(events, token=token, timeout=5)
+        return service.send(events, token=token, timeout=20)
 
     return called
 

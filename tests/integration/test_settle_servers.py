@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,6 @@ import pytest
 
 from opentrail.trails.trail import Trail
 from opentrail_backends.event_bus import open_event_bus
-from opentrail_backends.event_bus.port import Partition
 from opentrail_backends.key_management import open_key_management
 from opentrail_backends.object_store import open_object_store
 from opentrail_backends.object_store.in_memory import InMemoryObjectStore
@@ -24,19 +24,18 @@ from tests.crash.world import ACCOUNT, REGION, World, assert_exactly_once
 from tests.servers.aws_cli import AwsCli
 from tests.servers.s3 import S3Server
 
-ONLY = Partition(REGION, 0)
-
 
 @pytest.fixture
 def world(kafka_bootstrap: str, minio: S3Server, tmp_path: Path) -> Iterator[World]:
-    bus = open_event_bus(f"kafka://{kafka_bootstrap}?prefix=settle.{tmp_path.name}.&replication=1&min_insync=1")
+    name = f"settle-{uuid.uuid4().hex[:12]}"  # all tests share the broker, its topics and its groups
+    bus = open_event_bus(f"kafka://{kafka_bootstrap}?prefix={name}.&replication=1&min_insync=1")
     bus.ensure_topic(REGION, 1)
     store = open_object_store(
         f"s3://?endpoint={minio.endpoint}&region={minio.region}&allow_http=true",
         credentials=Credentials(minio.access_key, minio.secret_key),
     )
     keys = open_key_management(f"file://{tmp_path}/keys")
-    settings = DeliverySettings(window_seconds=0, digest_seconds=1, put_threads=4)
+    settings = DeliverySettings(group=name, window_seconds=0, digest_seconds=1, put_threads=4)
     spool = Spool(InMemoryObjectStore(["spool-bucket"]), "spool-bucket")
     world = World(bus, store, open_state(tmp_path), keys, minio.new_bucket(), spool, settings)
     yield world

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -79,12 +78,12 @@ def test_up_and_another_validator_tell_of_a_changed_log_file(tmp_path: Path, sta
         root = tmp_path / "opentrail-data" / "buckets"
         file = min(root.glob("*/AWSLogs/**/*_CloudTrail_*.json.gz"))
         original = file.read_bytes()
-        file.write_bytes(original[:-1] + bytes([original[-1] ^ 1]))
+        replace_at_once(file, original[:-1] + bytes([original[-1] ^ 1]))
         key = file.relative_to(root).as_posix().partition("/")[2]
         wait_for(lambda: within.open() == alone.open() == {key})
-        shown = urllib.request.urlopen(f"http://{metrics}/metrics", timeout=20).read().decode()
-        assert 'opentrail_validator_findings_open{kind="malformed",severity="critical"} 1.0' in shown
-        file.write_bytes(original)
+        counted = b'opentrail_validator_findings_open{kind="malformed",severity="critical"} 1.0'
+        wait_for(lambda: counted in urllib.request.urlopen(f"http://{metrics}/metrics", timeout=20).read())
+        replace_at_once(file, original)
         wait_for(lambda: within.open() == alone.open() == set())
     own.stop()
     up.stop()
@@ -92,6 +91,13 @@ def test_up_and_another_validator_tell_of_a_changed_log_file(tmp_path: Path, sta
     assert '"kind": "malformed"' in own.errors()
     assert '"repairedCount": 1' in own.errors()
     assert book.stat().st_mode & 0o777 == 0o600
+
+
+def replace_at_once(file: Path, body: bytes) -> None:
+    """Nobody reads a part of it."""
+    other = file.with_name("being-written")
+    other.write_bytes(body)
+    other.replace(file)
 
 
 def test_a_validator_that_cannot_start_says_why(tmp_path: Path, start: Callable[..., Running]) -> None:
@@ -108,6 +114,4 @@ def test_a_validator_that_cannot_start_says_why(tmp_path: Path, start: Callable[
 def test_a_stop_does_not_wait_for_a_cycle(tmp_path: Path, start: Callable[..., Running]) -> None:
     up = start("up", "--account", ACCOUNT, OPENTRAIL_VALIDATOR_CYCLE_SECONDS="3600")
     up.read_until("Ctrl-C")
-    began = time.monotonic()
-    up.stop()
-    assert time.monotonic() - began < 20
+    up.stop()  # within a minute, or it fails

@@ -194,11 +194,12 @@ def _assert_only(tampering: Tampering, changes: Sequence[Change], what: str) -> 
 
 @pytest.mark.timeout(120)
 def test_the_calls_over_the_wire(running: Pipeline, under_test: UnderTest, minio: S3Server) -> None:
-    bucket = TamperedBucket(minio.client, running.bucket, "audit")
+    bucket, other = (TamperedBucket(minio.client, running.bucket, name) for name in ("audit", "other"))
     running.send(3)
     under_test.start()
-    wait_until(lambda: any(bucket.log_files_of(digest) for digest in bucket.digests()), "a log file in a digest")
-    wait_until(lambda: len(bucket.digests()) >= 3, "digests")
+    for one in (bucket, other):
+        wait_until(lambda of=one: any(map(of.log_files_of, of.digests())), "a log file in a digest")
+        wait_until(lambda of=one: len(of.digests()) >= 3, "digests")
     with grpc.insecure_channel(f"127.0.0.1:{under_test.port}") as channel:
         stub = under_test.stub(channel)
         with pytest.raises(grpc.RpcError) as refused:

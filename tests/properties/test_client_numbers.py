@@ -1,10 +1,13 @@
 """Numbers of clients, against a model that remembers every number."""
 
+import time
+
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from opentrail.events.batch import ranges_of
-from opentrail.events.client_numbers import MAX_UNSEEN_MS, ClientNumbers, bounded, count_of, covers, take
+from opentrail.events.client_numbers import MAX_HOLES, MAX_UNSEEN_MS, ClientNumbers, bounded, count_of, covers, take
 
 messages = st.lists(st.sets(st.integers(0, 60), min_size=1, max_size=12), min_size=1, max_size=25)
 
@@ -29,6 +32,18 @@ def test_each_number_is_new_exactly_once_whatever_the_order_and_the_splits(sent)
         assert set(numbers_in(known.holes)) == set(range(known.newest)) - delivered
         assert list(known.holes) == ranges_of(numbers_in(known.holes)), "runs rise, apart from each other"
         assert known.seen_at == at
+
+
+@pytest.mark.parametrize("first", [10_000, 10_001], ids=["repeats", "fills holes"])
+def test_a_client_with_all_holes_that_it_may_have_costs_no_more_than_others(first):
+    """One thread takes the messages of all accounts: a second for each would be a hostile client's way to stop it."""
+    known = take(ClientNumbers(), [(n, n) for n in range(0, 2 * MAX_HOLES + 1, 2)], 1).numbers
+    assert len(known.holes) == MAX_HOLES
+    sent = [(n, n) for n in range(first, first + 1_000, 2)]
+    began = time.process_time()
+    taken = take(known, sent, 1)
+    assert time.process_time() - began < 0.2, "two seconds before each range looked only at the holes that it meets"
+    assert len(taken.repeats) + MAX_HOLES - len(taken.numbers.holes) == len(sent)
 
 
 @given(messages, st.integers(0, 3))

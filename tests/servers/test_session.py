@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import time
 from pathlib import Path
 
 import pytest
@@ -82,7 +83,17 @@ def test_a_server_that_cannot_start_shows_its_log(tmp_path: Path) -> None:
 def test_a_server_that_never_answers_is_given_up(tmp_path: Path) -> None:
     command = ["sh", "-c", "echo thinking; exec sleep 60"]
     env = {"PATH": os.environ["PATH"]}
-    server = ServerProcess("slow", command, tmp_path, lambda _: False, (Port.new(),), env=env, start_timeout=0.3)
+
+    def has_printed_and_is_not_ready(printed: str) -> bool:
+        deadline = time.monotonic() + 60
+        while "thinking" not in printed and time.monotonic() < deadline:
+            time.sleep(0.05)
+            printed = server.log.read_text()
+        return False
+
+    server = ServerProcess(
+        "slow", command, tmp_path, has_printed_and_is_not_ready, (Port.new(),), env=env, start_timeout=0.3
+    )
     with pytest.raises(ServerFailed, match="did not answer in 0 s:\nthinking"):
         server.start()
     assert not server.running

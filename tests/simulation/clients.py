@@ -29,7 +29,6 @@ class PublisherOfProcess:
     def __init__(self, bus: MemoryBus, faults: Faults) -> None:
         self._bus = bus
         self._faults = faults
-        self.lost_percent: float = 0
 
     def topics(self) -> dict[str, Topic]:
         return self._bus.topics()

