@@ -35,7 +35,7 @@ check: $(VENV)/.dev ## lint, format, types, and that the generated gRPC code is 
 	@$(PY) proto/generate.py --check
 
 .PHONY: bench
-bench: $(VENV)/.dev ## measure the build path against its limit, and the whole path with real Kafka
+bench: $(VENV)/.dev ## measure each part, the whole path with real servers, and the validator (benchmarks/README.md)
 	@$(PY) -m tests.servers get
 	@$(PY) -m benchmarks
 

@@ -19,9 +19,9 @@ from functools import partial
 
 from isal import isal_zlib
 
-from benchmarks.workload import SELECTORS, START, batches, least_cpu
+from benchmarks.workload import SELECTORS, batches, check, least_cpu
 from opentrail.events.grouping import group_records
-from opentrail.events.record import CheckedRecord, check_records
+from opentrail.events.record import CheckedRecord
 from opentrail.evidence.log_file import read_log_file
 from opentrail.trails.configuration import (
     Change,
@@ -40,7 +40,6 @@ from opentrail_cli.realistic_events import ACCOUNTS, ORGANIZATION_ID, REGIONS
 from opentrail_delivery.codec import fastest_codec
 from opentrail_delivery.intent_body import IntentBody
 from opentrail_delivery.window_build import BuiltFile, build_files, governing_revisions, read_batches
-from opentrail_producer.event_ids import random_event_id
 
 _ROUNDS = 9
 
@@ -74,15 +73,7 @@ def bus_messages(events: int) -> tuple[list[Message], int, int]:
     for batch in batches(events):
         if batch.region != REGIONS[0]:
             continue  # another topic
-        checked = check_records(
-            batch.records,
-            account_id=batch.account_id,
-            regions=REGIONS,
-            default_region=batch.region,
-            now=START + 10**6,
-            new_event_id=lambda _position: random_event_id(),
-        )
-        good = [record for record in checked if isinstance(record, CheckedRecord)]
+        good = [record for record in check(batch) if isinstance(record, CheckedRecord)]
         raw += sum(len(record.raw) for record in good)
         numbers = range(count, count + len(good))
         value = pack(group_records(batch.account_id, batch.region, good, numbers, bytes(16)))

@@ -11,6 +11,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -128,13 +129,14 @@ class Sender:
     def __post_init__(self) -> None:
         self.client_id = uuid.uuid5(_NAMESPACE, self.account).bytes
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run)
-        self._thread.start()
+        thread = ThreadPoolExecutor(1)
+        self._sending = thread.submit(self._run)
+        thread.shutdown(wait=False)
 
     def stop(self) -> None:
-        """Sends no more."""
+        """Sends no more. Raises ProcessFailed if an event was not accepted."""
         self._stop.set()
-        self._thread.join()
+        self._sending.result()
 
     def _run(self) -> None:
         metadata = (("authorization", f"Bearer {self.cluster.tokens[self.account]}"),)

@@ -7,14 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from benchmarks.workload import BATCH_EVENTS, START, Batch, batches, least_cpu
+from benchmarks.workload import BATCH_EVENTS, Batch, batches, check, least_cpu
 from opentrail.events.batch import EventBatch
 from opentrail.events.grouping import group_records
-from opentrail.events.record import CheckedRecord, Rejection, check_records
+from opentrail.events.record import CheckedRecord, Rejection
 from opentrail_backends.event_bus.batches import pack
 from opentrail_cli.malloc import keep_large_buffers
-from opentrail_cli.realistic_events import REGIONS
-from opentrail_producer.event_ids import random_event_id
 
 _EVENTS = 20_000
 _ROUNDS = 9
@@ -24,14 +22,14 @@ def run() -> None:
     """Prints microseconds of CPU per event."""
     keep_large_buffers()
     work = list(batches(_EVENTS))
-    checked = [_check(batch) for batch in work]
+    checked = [check(batch) for batch in work]
     assert not any(isinstance(verdict, Rejection) for verdicts in checked for verdict in verdicts)
     grouped = [_group(batch, verdicts) for batch, verdicts in zip(work, checked, strict=True)]
     values = [pack(batch) for batch in grouped]
     size = sum(len(record) for batch in work for record in batch.records)
     events = len(work) * BATCH_EVENTS
     steps: dict[str, Callable[[], object]] = {
-        "check": lambda: [_check(batch) for batch in work],
+        "check": lambda: [check(batch) for batch in work],
         "group": lambda: [_group(batch, verdicts) for batch, verdicts in zip(work, checked, strict=True)],
         "encode and compress": lambda: [pack(batch) for batch in grouped],
     }
@@ -41,17 +39,6 @@ def run() -> None:
     groups = sum(len(batch.groups) for batch in grouped)
     print(f"\n{size / events:,.0f} B each, {size / sum(map(len, values)):.1f}:1 on the bus, ", end="")
     print(f"{groups / len(grouped):.0f} selector classes in a batch of {BATCH_EVENTS}")
-
-
-def _check(batch: Batch) -> list[CheckedRecord | Rejection]:
-    return check_records(
-        batch.records,
-        account_id=batch.account_id,
-        regions=REGIONS,
-        default_region=batch.region,
-        now=START + 10**6,
-        new_event_id=lambda _position: random_event_id(),
-    )
 
 
 def _group(batch: Batch, verdicts: list[CheckedRecord | Rejection]) -> EventBatch:

@@ -116,7 +116,7 @@ def _compare(title: str, commands: Sequence[Command], chain: RealisticChain, env
     first: tuple[Cost, Cost] | None = None
     for command in commands:
         start_up = _least(lambda: _cost(command, chain, _NOTHING, env))  # noqa: B023 - called right here
-        whole = _least(lambda: _cost(command, chain, chain.span, env))  # noqa: B023
+        whole = _least(lambda: _cost(command, chain, chain.span, env))  # noqa: B023 - as above
         net = whole.without(start_up)
         first = first or (whole, net)
         ratios = (

@@ -7,8 +7,10 @@ from collections.abc import Callable, Iterator
 from itertools import cycle, islice
 from typing import Any, NamedTuple
 
+from opentrail.events.record import CheckedRecord, Rejection, check_records
 from opentrail_cli.first_account import EVERYTHING
-from opentrail_cli.realistic_events import realistic_events
+from opentrail_cli.realistic_events import REGIONS, realistic_events
+from opentrail_producer.event_ids import random_event_id
 
 BATCH_EVENTS = 500
 """As the client sends them."""
@@ -47,6 +49,18 @@ def batches(events: int) -> Iterator[Batch]:
         source = min(sources, key=lambda one: (sent[one] + 1) * total / len(sources[one]))
         sent[source] += 1
         yield Batch(*source, list(islice(endless[source], BATCH_EVENTS)))
+
+
+def check(batch: Batch) -> list[CheckedRecord | Rejection]:
+    """What the producer makes of a batch's records."""
+    return check_records(
+        batch.records,
+        account_id=batch.account_id,
+        regions=REGIONS,
+        default_region=batch.region,
+        now=START + 10**6,
+        new_event_id=lambda _position: random_event_id(),
+    )
 
 
 def least_cpu(work: Callable[[], object], rounds: int) -> float:

@@ -34,7 +34,7 @@ MAY_IMPORT_OF_OURS = {
 
 CORE_LIBRARIES = {
     "cryptography": ("opentrail.evidence.signature",),
-    "msgspec": ("opentrail.events", "opentrail.trails", "opentrail.insights"),
+    "msgspec": ("opentrail.events", "opentrail.trails"),
 }
 """What the rules need besides the standard library, and where."""
 
@@ -46,7 +46,6 @@ VENDOR_SDKS = {
         "opentrail_backends.aws_clients",  # for the adapters of AWS's services
         "opentrail_backends.object_store.s3",
         "opentrail_backends.key_management.aws_kms",
-        "opentrail_validator.readers.s3",
         "opentrail_validator.readers.cloudtrail",
     ),
     "botocore": (
@@ -175,5 +174,5 @@ def vendor_sdks_out_of_place(tree: Path) -> list[str]:
 
 
 def _is_part_of(module: str, adapter: str) -> bool:
-    # An adapter of more than one file: kafka.py, kafka_reader.py …
+    # An adapter of more than one file: s3.py, s3_buckets.py …
     return is_within(module, adapter) or module.startswith(f"{adapter}_")

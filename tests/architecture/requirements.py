@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from collections.abc import Collection, Mapping
 from importlib.metadata import PackageMetadata, PackageNotFoundError, metadata
 
 PINNED = re.compile(r"^([A-Za-z0-9][\w.-]*)(?:\[[\w,-]+\])?==([^\s;]+)", re.MULTILINE)
@@ -49,6 +50,31 @@ def declared(pyproject: str, *, dev: bool) -> set[str]:
         lists.append(data["dependency-groups"]["dev"])
     names = {normal(match[0]) for items in lists for requirement in items if (match := NAME.match(requirement))}
     return names - {data["project"]["name"]}
+
+
+LOADED_BY_OTHERS = {
+    "crc32c": "kafka-python takes it if it is there",
+    "psycopg": "SQLAlchemy loads it for postgresql+psycopg://",
+}
+"""What is declared though no module of ours imports it, and why."""
+
+
+def imported_undeclared(
+    modules: Collection[str], providers: Mapping[str, Collection[str]], declared: Collection[str]
+) -> set[str]:
+    """Of the top-level modules that ours import, those that come with a distribution that only others require.
+
+    `providers`: which distributions bring a module (`importlib.metadata.packages_distributions`).
+    """
+    return {module for module in modules if not set(map(normal, providers.get(module, ()))) & set(declared)}
+
+
+def declared_unused(
+    modules: Collection[str], providers: Mapping[str, Collection[str]], declared: Collection[str]
+) -> set[str]:
+    """The declared distributions of which no module is imported."""
+    used = {normal(name) for module in modules for name in providers.get(module, ())}
+    return set(declared) - used
 
 
 def licence(data: PackageMetadata) -> str:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import sys
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
 
+from tests.architecture import imports
 from tests.architecture import requirements as rules
 
 ROOT = Path(__file__).parents[2]
@@ -30,6 +33,14 @@ def test_a_lock_names_no_address_and_has_every_hash(path: Path) -> None:
 def test_every_declared_dependency_is_locked() -> None:
     assert rules.declared(PYPROJECT, dev=False) - rules.pinned(RUNTIME) == set()
     assert rules.declared(PYPROJECT, dev=True) - rules.pinned(DEV) == set()
+
+
+def test_what_our_modules_import_is_declared_and_nothing_else() -> None:
+    modules = {item.imported.partition(".")[0] for item in imports.all_imports(ROOT)}
+    foreign = modules - sys.stdlib_module_names - set(imports.SOURCE_ROOTS)
+    declared, providers = rules.declared(PYPROJECT, dev=False), packages_distributions()
+    assert rules.imported_undeclared(foreign, providers, declared) == set()
+    assert rules.declared_unused(foreign, providers, declared) == set(rules.LOADED_BY_OTHERS)
 
 
 def test_what_runs_is_what_was_tested() -> None:
@@ -80,6 +91,12 @@ def test_an_undeclared_lock_entry_is_found() -> None:
     )
     assert rules.declared(project, dev=False) == {"a-b", "c"}
     assert rules.declared(project, dev=True) == {"a-b", "c", "d"}
+
+
+def test_a_library_that_is_not_declared_and_one_that_is_not_used_are_found() -> None:
+    providers = {"a": ["A-Dist"], "b": ["b", "B_Other"], "c": ["c"]}
+    assert rules.imported_undeclared({"a", "b", "c", "d"}, providers, {"a-dist", "b-other"}) == {"c", "d"}
+    assert rules.declared_unused({"a"}, providers, {"a-dist", "b-other"}) == {"b-other"}
 
 
 @pytest.mark.parametrize(

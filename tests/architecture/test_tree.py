@@ -18,6 +18,7 @@ RULES: list[Callable[[Path], list[str]]] = [
     tree.machine_paths,
     tree.registry_hosts,
     tree.broken_links,
+    tree.unlisted_documents,
 ]
 
 BREAKS = [
@@ -62,6 +63,21 @@ def test_a_broken_rule_is_found(rule: Callable[[Path], list[str]], path: str, co
 def test_what_is_allowed_is_not_found(path: str, content: str, tmp_path: Path) -> None:
     _write(tmp_path, path, content)
     assert [finding for rule in RULES for finding in rule(tmp_path)] == []
+
+
+def test_a_document_that_its_index_does_not_name_is_found(tmp_path: Path) -> None:
+    for path, content in (
+        ("docs/README.md", "[one](one.md#part) [records](adr/README.md)"),
+        ("docs/one.md", ""),
+        ("docs/two.md", ""),
+        ("docs/adr/README.md", ""),
+        ("docs/adr/three.md", ""),
+    ):
+        _write(tmp_path, path, content)
+    assert tree.unlisted_documents(tmp_path) == [
+        "docs/two.md: docs/README.md does not name it",
+        "docs/adr/three.md: docs/adr/README.md does not name it",
+    ]
 
 
 def test_a_tree_of_git_has_its_new_files_but_not_the_ignored_ones(tmp_path: Path) -> None:

@@ -114,6 +114,19 @@ def broken_links(tree: Path) -> list[str]:
     return found
 
 
+def unlisted_documents(tree: Path) -> list[str]:
+    """Documents beside an index of documentation (`docs/**/README.md`) that it does not name."""
+    found = []
+    for index in (path for path in files(tree / "docs") if path.name == "README.md"):
+        named = {target.partition("#")[0] for target in LINK.findall(index.read_text())}
+        beside = {path.name for path in files(index.parent) if path.suffix == ".md" and path.parent == index.parent}
+        found += [
+            f"{(index.parent / name).relative_to(tree)}: {index.relative_to(tree)} does not name it"
+            for name in sorted(beside - named - {index.name})
+        ]
+    return found
+
+
 def _anchors(document: Path) -> set[str]:
     """The headings of a document in the form of links (as GitHub makes it)."""
     headings = (re.sub(r"[`*_]", "", heading).lower() for heading in HEADING.findall(document.read_text()))
