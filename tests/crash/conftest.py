@@ -25,10 +25,11 @@ def state(request, tmp_path):
 
 
 @pytest.fixture(params=["embedded", pytest.param("kafka", marks=pytest.mark.kafka)])
-def bus(request, tmp_path, own_name):
+def bus(request, tmp_path):
     url = f"embedded:///{tmp_path}/bus.db"
     if request.param == "kafka":
-        url = f"kafka://{request.getfixturevalue('kafka_bootstrap')}?prefix={own_name}.&replication=1&min_insync=1"
+        prefix = f"crash-{uuid.uuid4().hex[:12]}."  # of this test alone: the tests of all workers share the broker
+        url = f"kafka://{request.getfixturevalue('kafka_bootstrap')}?prefix={prefix}&replication=1&min_insync=1"
     bus = open_event_bus(url)
     bus.ensure_topic(REGION, 1)
     yield bus
@@ -36,19 +37,13 @@ def bus(request, tmp_path, own_name):
 
 
 @pytest.fixture
-def own_name():
-    """Of this test alone: the tests of all workers share the broker, its topics and its groups."""
-    return f"crash-{uuid.uuid4().hex[:12]}"
-
-
-@pytest.fixture
-def world(state, bus, minio, tmp_path, own_name):
+def world(state, bus, minio, tmp_path):
     store = open_object_store(
         f"s3://?endpoint={minio.endpoint}&region={minio.region}&allow_http=true",
         credentials=Credentials(minio.access_key, minio.secret_key),
     )
     keys = open_key_management(f"file://{tmp_path}/keys")
     world = World(bus, store, state, keys, minio.new_bucket())
-    world.settings = replace(world.settings, heads_bucket=f"{minio.new_bucket()}/heads", group=own_name)
+    world.settings = replace(world.settings, heads_bucket=f"{minio.new_bucket()}/heads")
     yield world
     store.close()

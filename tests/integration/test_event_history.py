@@ -21,8 +21,7 @@ from opentrail_backends.event_bus import open_event_bus
 from opentrail_backends.event_bus.port import EventBus
 from opentrail_backends.state import open_state_store
 from opentrail_backends.state.port import AccessKey, StateStore
-from opentrail_control_plane.history import indexer as indexers
-from opentrail_control_plane.history.indexer import HistoryIndexer
+from opentrail_control_plane.history.indexer import GROUP, HistoryIndexer
 from opentrail_control_plane.operations.context import Ports
 from opentrail_control_plane.rates import NO_LIMITS
 from opentrail_control_plane.server import ControlPlaneServer, ControlPlaneSettings
@@ -97,9 +96,7 @@ def bus_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 @pytest.fixture
-def installation(bus_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Installation]:
-    # All tests share the broker: a join waits for every member of its group.
-    monkeypatch.setattr(indexers, "GROUP", f"history-{uuid.uuid4().hex[:12]}")
+def installation(bus_url: str, tmp_path: Path) -> Iterator[Installation]:
     with ExitStack() as stack:
         state = open_state_store(f"sqlite:///{tmp_path}/state.db", secret_key=bytes(32))
         stack.callback(state.close)
@@ -228,7 +225,7 @@ def test_the_groups_hints_tell_that_nothing_is_left(installation: Installation) 
     installation.wait_for(installation.send([call(n) for n in range(20)]))
 
     def is_done() -> bool:
-        lag = installation.bus.lag(indexers.GROUP)
+        lag = installation.bus.lag(GROUP)
         return all(bounds.end == 0 or (hint is not None and hint.offset == bounds.end) for hint, bounds in lag.values())
 
     until(is_done)

@@ -27,7 +27,7 @@ from tests.servers.s3 import S3Server
 
 @pytest.fixture
 def world(kafka_bootstrap: str, minio: S3Server, tmp_path: Path) -> Iterator[World]:
-    name = f"settle-{uuid.uuid4().hex[:12]}"  # all tests share the broker, its topics and its groups
+    name = f"settle-{uuid.uuid4().hex[:12]}"  # all tests share the broker
     bus = open_event_bus(f"kafka://{kafka_bootstrap}?prefix={name}.&replication=1&min_insync=1")
     bus.ensure_topic(REGION, 1)
     store = open_object_store(
@@ -35,7 +35,7 @@ def world(kafka_bootstrap: str, minio: S3Server, tmp_path: Path) -> Iterator[Wor
         credentials=Credentials(minio.access_key, minio.secret_key),
     )
     keys = open_key_management(f"file://{tmp_path}/keys")
-    settings = DeliverySettings(group=name, window_seconds=0, digest_seconds=1, put_threads=4)
+    settings = DeliverySettings(window_seconds=0, digest_seconds=1, put_threads=4)
     spool = Spool(InMemoryObjectStore(["spool-bucket"]), "spool-bucket")
     world = World(bus, store, open_state(tmp_path), keys, minio.new_bucket(), spool, settings)
     yield world

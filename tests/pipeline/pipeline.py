@@ -12,7 +12,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -251,8 +251,6 @@ def pipeline(
             store, bucket = open_object_store(f"file://{folder}/objects", keys), "opentrail-logs"
             store.create_bucket(bucket)
         stack.callback(store.close)
-        if kafka is not None:  # all tests share the broker: a join waits for every member of its group
-            settings = replace(settings, group=f"delivery-{uuid.uuid4().hex[:12]}")
         running = Pipeline(bus, store, state, keys, bucket, settings=settings)
         stack.callback(running.close)
         yield running

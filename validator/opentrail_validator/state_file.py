@@ -18,15 +18,13 @@ name a newer good digest, and so hide what is older. A run that reads everything
 from __future__ import annotations
 
 import json
-import os
-import secrets
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
 from opentrail.evidence.times import MalformedTime, format_time, parse_time
+from opentrail_validator.durable_file import replace_file
 from opentrail_validator.findings import Finding, Kind, Subject
 from opentrail_validator.heads import signature_defect
 from opentrail_validator.question import HOUR, Question
@@ -147,7 +145,7 @@ class StateFile:
         chains = [_document(chain) for _, chain in sorted(self._chains.items(), key=lambda item: str(item[0]))]
         data = json.dumps({"stateVersion": STATE_VERSION, "chains": chains}, indent=1).encode() + b"\n"
         try:
-            _replace(self.path, data)
+            replace_file(self.path, data)
         except OSError as error:
             raise ReaderUnavailable(f"The state file {self.path} could not be written: {error.strerror}") from None
 
@@ -239,25 +237,3 @@ def _flag(item: Any, name: str) -> bool:
     if not isinstance(value, bool):
         raise _Damaged(f"{name} is neither true nor false")
     return value
-
-
-def _replace(path: Path, data: bytes) -> None:
-    """Written beside it, synced, and renamed: a crash leaves the old file or the new one."""
-    target = path.resolve()
-    temporary = target.with_name(f".{target.name}.{secrets.token_hex(8)}")
-    try:
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        with open(descriptor, "wb") as file:  # noqa: PTH123 - a descriptor, not a path
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(target)
-    except BaseException:
-        with suppress(OSError):
-            temporary.unlink()
-        raise
-    folder = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

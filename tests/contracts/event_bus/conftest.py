@@ -123,14 +123,6 @@ class KafkaWorld(_World):
         } | options
         return f"kafka://{self.bootstrap}?" + "&".join(f"{name}={value}" for name, value in given.items())
 
-    def open(self, **options: Any) -> EventBus:
-        """With groups of this test alone: all tests share the broker, and a join waits for all members of its group."""
-        bus = super().open(**options)
-        reader, lag = bus.reader, bus.lag
-        bus.reader = lambda group: reader(self.prefix + group)  # type: ignore[method-assign]
-        bus.lag = lambda group: lag(self.prefix + group)  # type: ignore[method-assign]
-        return bus
-
     def outlast(self, member: Member) -> None:
         deadline = time.monotonic() + 10 * POLL_INTERVAL
         while self._members():

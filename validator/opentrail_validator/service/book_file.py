@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import secrets
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
+from opentrail_validator.durable_file import replace_file
 from opentrail_validator.service.book import BookContent
 
 _VERSION: Final = 1
-_MODE: Final = 0o600
 
 
 class BookUnusable(Exception):
@@ -48,25 +46,7 @@ def read_book(path: Path) -> BookContent:
 def write_book(path: Path, content: BookContent) -> None:
     """Replaces the file; after a crash it holds the old or the new content. Raises BookUnusable."""
     data = msgspec.json.format(msgspec.json.encode(_File(version=_VERSION, book=content)), indent=1)
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
-        descriptor = os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, _MODE)
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            draft.replace(path)
-        finally:
-            draft.unlink(missing_ok=True)
-        _sync_folder(path.parent)
+        replace_file(path, data)
     except OSError as error:
         raise BookUnusable(f"The validator's book {path} cannot be written: {error.strerror}.") from error
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

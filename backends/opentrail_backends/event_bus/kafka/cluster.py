@@ -165,8 +165,9 @@ class KafkaCluster:
         places = [self.place(partition) for partition in partitions]
         if not places:
             return {}
-        with kafka_errors(f"the positions of group {group} cannot be read"):
-            found = patiently(lambda: self._client().list_group_offsets({group: places}))[group]
+        group_id = self.settings.group_id(group)
+        with kafka_errors(f"the positions of group {group_id} cannot be read"):
+            found = patiently(lambda: self._client().list_group_offsets({group_id: places}))[group_id]
         return {
             self.partition(place): CommittedPosition(hint.offset, hint.metadata or "")
             for place, hint in found.items()

@@ -16,6 +16,7 @@ FORM = "kafka://HOST:PORT,HOST:PORT?prefix=opentrail.events.&replication=3&min_i
 _PROTOCOLS = {"plaintext": "PLAINTEXT", "tls": "SSL", "sasl_plaintext": "SASL_PLAINTEXT", "sasl_tls": "SASL_SSL"}
 _SERVER = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):\d{1,5}")
 _PREFIX = re.compile(r"[A-Za-z0-9._-]{1,200}")  # Kafka's topic names, with room for a region
+_DEFAULT_PREFIX = "opentrail.events."
 _BATCH_BYTES = 1024 * 1024
 RETENTION_MILLISECONDS = 35 * 24 * 3600 * 1000
 OVERHEAD_BYTES = 64 * 1024
@@ -56,7 +57,7 @@ class KafkaSettings:
     """A cluster, its topics, its clients. Times are in seconds."""
 
     servers: tuple[str, ...]
-    prefix: str = "opentrail.events."
+    prefix: str = _DEFAULT_PREFIX
     """A region's topic is named by this and the region."""
     replication: int = 3
     min_insync: int = 2
@@ -127,6 +128,14 @@ class KafkaSettings:
             "metrics_enabled": False,
         }
 
+    def group_id(self, group: str) -> str:
+        """A consumer group's name in the cluster.
+
+        Installations that share a cluster by prefixes of their own have groups of their own: a join waits for every
+        member, whatever topics it reads, and their positions are none of the others' business.
+        """
+        return group if self.prefix == _DEFAULT_PREFIX else self.prefix + group
+
     def consumer(self, group: str) -> dict[str, Any]:
         """What a member of a consumer group is given.
 
@@ -134,7 +143,7 @@ class KafkaSettings:
         message where that is larger.
         """
         return self.client() | {
-            "group_id": group,
+            "group_id": self.group_id(group),
             "enable_auto_commit": False,
             "auto_offset_reset": "none",
             "session_timeout_ms": milliseconds(self.session_timeout),

@@ -32,6 +32,15 @@ def test_a_kafka_url_names_servers_and_has_safe_defaults() -> None:
     assert settings.topic()["min.insync.replicas"] == "2"
 
 
+def test_installations_with_prefixes_of_their_own_share_no_group() -> None:
+    """A join waits for all members of a group, also for those that read other topics."""
+    groups = {
+        parse_kafka_url(f"kafka://a:1{options}").consumer("delivery")["group_id"]
+        for options in ("", "?prefix=opentrail.events.", "?prefix=one.", "?prefix=two.")
+    }
+    assert groups == {"delivery", "one.delivery", "two.delivery"}
+
+
 @pytest.mark.parametrize("size", [10_000, 8 * 1024 * 1024, 50 * 1024 * 1024])
 def test_sizes_fit_together(size: int) -> None:
     settings = parse_kafka_url(f"kafka://a:1?max_message_bytes={size}")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from pathlib import Path
 
 import pytest
 
 from opentrail_validator import Finding, Kind, Subject
-from opentrail_validator.service import book_file
 from opentrail_validator.service.book import BookContent
 from opentrail_validator.service.book_file import BookUnusable, read_book, write_book
 from tests.unit.validator.service.fakes import Installation, log_finding, watched
@@ -68,7 +68,7 @@ def test_what_cannot_be_written_leaves_the_file_as_it_was(tmp_path: Path, monkey
     def fails(_descriptor: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(book_file.os, "fsync", fails)
+    monkeypatch.setattr(os, "fsync", fails)
     with pytest.raises(BookUnusable, match="No space left"):
         write_book(path, BookContent(cycle=2))
     assert read_book(path).cycle == 1
