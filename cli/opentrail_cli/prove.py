@@ -8,6 +8,7 @@ usage; 3 what may hold the event could not be read.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -118,8 +119,12 @@ def _prove(
 
 def _write(data: bytes, file: Path | None) -> int:
     if file is None:
-        sys.stdout.buffer.write(data)
-        sys.stdout.buffer.flush()
+        try:
+            sys.stdout.buffer.write(data)
+            sys.stdout.buffer.flush()
+        except OSError as error:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python tries it once more when it ends
+            return _fail(f"The proof could not be written: {error.strerror}", EXIT_NOT_CHECKED)
         return EXIT_PROVED
     try:
         file.write_bytes(data)

@@ -171,6 +171,14 @@ def test_a_file_that_cannot_be_written(where, capsys):
     assert "no/such/folder.json could not be written" in capsys.readouterr().err
 
 
+def test_an_output_that_takes_nothing_is_no_answer_about_the_event(where):
+    code = "import sys; from opentrail_cli.prove import main; sys.exit(main(sys.argv[1:]))"
+    with Path("/dev/full").open("wb") as full:
+        command = [sys.executable, "-c", code, "b-7", *where, "--start-time", iso(BEGIN)]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (3, "The proof could not be written: No space left on device\n")
+
+
 def test_a_directory_that_is_not_there(where, capsys):
     where[where.index("objects")] = "nowhere"
     assert main(["b-7", *where, "--start-time", iso(BEGIN)]) == 3
