@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gc
+import sys
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -10,7 +13,7 @@ import pytest
 from opentrail_validator.readers import s3_transfers
 from opentrail_validator.readers.port import CouldNotRead, Outcome, Place, StoredObject
 from tests.contracts.s3_reading import Reading, reading
-from tests.contracts.scripted_s3 import Answer, answer, serving
+from tests.contracts.scripted_s3 import STORED, Answer, answer, serving
 
 __all__ = ["reading"]
 
@@ -104,3 +107,41 @@ def test_a_large_object_that_is_cut_off_gives_its_room_back(reading: Reading) ->
         reader = reading(serve(answer(403, "AccessDenied"), LARGE[:-1]).endpoint, attempts=2)
         outcomes = list(reader.read_all(PLACES[:8], lambda _, outcome: outcome))
         assert [type(outcome) for outcome in outcomes] == [CouldNotRead] * 8
+
+
+@pytest.mark.parametrize("kept", [STORED, LARGE], ids=["small", "large"])
+def test_a_reading_that_is_dropped_in_a_circle_of_references_takes_no_connection_with_it(
+    reading: Reading, kept: Answer
+) -> None:
+    """As with an error whose traceback holds it: Python ends it, and what only it refers to, in no order."""
+    with serving() as serve:
+        reader = reading(serve(answer(403, "AccessDenied"), kept).endpoint)
+        for _ in range(3):
+            results: list[object] = []
+            results.append(reader.read_all(PLACES, lambda _, outcome, circle=results: (outcome, circle)))
+            next(results[0])  # type: ignore[call-overload]  # it is the iterator
+            del results
+            gc.collect()
+        under_way, deadline = reader._transfers._under_way, time.monotonic() + 30
+        while (under_way._count, under_way._bytes) != (0, 0):  # threads may still look at what had come
+            assert time.monotonic() < deadline
+            gc.collect()
+        assert len(list(reader.read_all(PLACES, lambda _, outcome: _size(outcome)))) == len(PLACES)
+
+
+def test_a_reader_that_is_dropped_with_its_reading_ends_without_a_word(reading: Reading) -> None:
+    """Python would tell of an error on the standard error."""
+    told: list[object] = []
+    before, sys.unraisablehook = sys.unraisablehook, told.append
+    try:
+        with serving() as serve:
+            reader = reading(serve(answer(403, "AccessDenied"), STORED).endpoint)
+            for _ in range(5):
+                results: list[object] = []
+                results.append(reader.read_all(PLACES, lambda _, outcome, circle=results: (outcome, circle)))
+                next(results[0])  # type: ignore[call-overload]  # it is the iterator
+            del reader, results
+            gc.collect()
+    finally:
+        sys.unraisablehook = before
+    assert told == []

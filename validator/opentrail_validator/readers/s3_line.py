@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from selectors import EVENT_READ, EVENT_WRITE, DefaultSelector
 from typing import Final
 
@@ -43,8 +44,9 @@ class Line:
         self._free.append(attempt)
 
     def give_up(self, attempt: Attempt) -> None:
-        """An attempt that is under way."""
-        self._multi.remove_handle(attempt.handle)
+        """An attempt that is under way. If the whole reader was dropped, its connections may have gone first."""
+        with suppress(pycurl.error):
+            self._multi.remove_handle(attempt.handle)
         attempt.handle.close()
 
     def go_on(self, seconds: float) -> list[tuple[pycurl.Curl, int, str]]:

@@ -52,7 +52,7 @@ class Attempt:
         """Bytes that the body is to have, once some of it came."""
         self._left = 0
         """Bytes that may still come."""
-        self._has_room: Callable[[int], bool]
+        self._has_room: Callable[[int], bool] = _nowhere
         self._for: Request | None = None
         handle = self.handle
         handle.setopt(pycurl.NOSIGNAL, 1)
@@ -84,7 +84,16 @@ class Attempt:
         self._for = request
 
     def outcome(self, code: int, message: str) -> tuple[Outcome, bool]:
-        """What became of it, and whether it may be better another time. `code`: libcurl's; 0: the answer is whole."""
+        """What became of it, and whether it may be better another time. `code`: libcurl's; 0: the answer is whole.
+
+        Nothing of it is kept: the attempt may wait long for what it is used for next.
+        """
+        try:
+            return self._outcome(code, message)
+        finally:
+            self._head, self._body, self._has_room = [], [], _nowhere
+
+    def _outcome(self, code: int, message: str) -> tuple[Outcome, bool]:
         assert self._for is not None
         host = self._for.host
         status: int = self.handle.getinfo(pycurl.RESPONSE_CODE)
@@ -113,6 +122,10 @@ class Attempt:
             return -1
         self._body.append(data)
         return None
+
+
+def _nowhere(_size: int) -> bool:
+    return False
 
 
 def _length(head: list[bytes]) -> int | None:

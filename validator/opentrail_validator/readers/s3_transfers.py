@@ -13,8 +13,9 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from threading import Lock
+from threading import RLock
 from typing import Any, Final, Generic, TypeVar
+from weakref import ref
 
 import pycurl
 
@@ -67,7 +68,7 @@ class UnderWay:
         self.most = most
         self._count = 0
         self._bytes = 0
-        self._lock = Lock()
+        self._lock = RLock()
 
     def may_hold(self, size: int) -> bool:
         """Whether there is room for so many bytes more."""
@@ -96,9 +97,10 @@ class Transfers:
         self._under_way = UnderWay(count)
         self._patience = patience
         self._lines: list[Line] = []
-        """Those that nobody uses."""
-        self._line_count = 0
-        self._lock = Lock()
+        """All, also those in use: with a reading that was dropped in a circle of references its line must not go."""
+        self._unused: list[Line] = []
+        self._lock = RLock()
+        """Python may end a dropped reading at any place, also where this one holds the lock."""
         self._pool = ThreadPoolExecutor(max(2, os.cpu_count() or 1), thread_name_prefix="reader")
 
     def read_all(
@@ -112,17 +114,23 @@ class Transfers:
         finally:
             reading.stop()
             with self._lock:
-                self._lines.append(line)
+                self._unused.append(line)
 
     def _take_line(self) -> Line:
         """One that nobody uses. All of them together keep about as many connections as objects may be under way."""
         with self._lock:
-            if not self._lines:
+            if not self._unused:
                 self._lines.append(Line())
-                self._line_count += 1
-            line = self._lines.pop()
-            line.keep(max(1, self._under_way.most // self._line_count))
+                self._unused.append(self._lines[-1])
+            line = self._unused.pop()
+            line.keep(max(1, self._under_way.most // len(self._lines)))
             return line
+
+
+def _has_room(reading: ref[_Reading[T]], slot: _Slot[T], size: int) -> bool:
+    """Of a reading that is still there: what is under way must not keep it, or nobody would ever end it."""
+    there = reading()
+    return there is not None and there.has_room(slot, size)
 
 
 class _Reading(Generic[T]):
@@ -217,24 +225,23 @@ class _Reading(Generic[T]):
             self._make(slot, error)
             return
         if not isinstance(request, Request):
-            slot.future = self._pool.submit(_look_at, self._look, slot.place, request)
+            slot.future = self._pool.submit(lambda: self._look(slot.place, request()))
             return
         attempt = self._line.attempt()
         slot.tries += 1
-        attempt.prepare(request, partial(self._has_room, slot))
+        attempt.prepare(request, partial(_has_room, ref(self), slot))
         self._active[attempt.handle] = attempt, slot
         self._under_way.add(1)
         self._line.send(attempt)
 
-    def _has_room(self, slot: _Slot[T], size: int) -> bool:
+    def has_room(self, slot: _Slot[T], size: int) -> bool:
         """Takes room for an object, if there is some; whose turn it is may always have it."""
-        is_there = slot is self._slots[0] or self._under_way.may_hold(size)
-        if is_there:
-            slot.size = size
-            self._under_way.hold(size)
-        else:
+        if slot is not self._slots[0] and not self._under_way.may_hold(size):
             slot.needs = size
-        return is_there
+            return False
+        slot.size = size
+        self._under_way.hold(size)
+        return True
 
     def _let_go(self, slot: _Slot[T]) -> None:
         """Gives back the room that it has."""
@@ -290,7 +297,3 @@ class _Reading(Generic[T]):
         if not slot.is_there and slot.future is not None and (wait or slot.future.done()):
             slot.result, slot.is_there = slot.future.result(), True
         return slot.is_there
-
-
-def _look_at(look: Callable[[Place, Outcome], T], place: Place, read: Callable[[], Outcome]) -> T:
-    return look(place, read())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
 
 from opentrail_validator.findings import Finding
 from opentrail_validator.question import Checks, Question
@@ -12,10 +11,8 @@ from opentrail_validator.run import ChainFailure
 from opentrail_validator.service.book import Book
 from opentrail_validator.service.cycle import ValidateChains
 from opentrail_validator.service.port import ChainCatalogue, WatchedChain
+from opentrail_validator.trail_place import LAST_MOMENT
 from opentrail_validator.walked import ChainResult
-
-_LAST_MOMENT: Final = 253_370_764_800
-"""The first of the year 9999, epoch seconds: hours are added to times."""
 
 
 class BadRequest(ValueError):
@@ -57,7 +54,7 @@ def questions_of(
 ) -> dict[Question, WatchedChain]:
     """What is asked of each chain, in their order. Raises BadRequest."""
     until = now if end is None else end
-    if any(time is not None and not 0 <= time <= _LAST_MOMENT for time in (start, end)):
+    if any(time is not None and not 0 <= time <= LAST_MOMENT for time in (start, end)):
         raise BadRequest("start and end are seconds since the epoch: not below 0, and not after the year 9998")
     if start is not None and start > until:
         raise BadRequest("start must not be after end; where no end is given, that is now")
