@@ -12,6 +12,7 @@ import pytest
 
 from opentrail_validator.readers import s3_transfers
 from opentrail_validator.readers.port import CouldNotRead, Outcome, Place, StoredObject
+from opentrail_validator.readers.s3 import S3Reader
 from tests.contracts.s3_reading import Reading, reading
 from tests.contracts.scripted_s3 import STORED, Answer, answer, serving
 
@@ -109,6 +110,13 @@ def test_a_large_object_that_is_cut_off_gives_its_room_back(reading: Reading) ->
         assert [type(outcome) for outcome in outcomes] == [CouldNotRead] * 8
 
 
+def begin_and_drop(reader: S3Reader) -> None:
+    """A reading that has begun, and that only itself refers to."""
+    results: list[object] = []
+    results.append(reader.read_all(PLACES, lambda _, outcome, circle=results: (outcome, circle)))
+    next(results[0])  # type: ignore[call-overload]  # it is the iterator
+
+
 @pytest.mark.parametrize("kept", [STORED, LARGE], ids=["small", "large"])
 def test_a_reading_that_is_dropped_in_a_circle_of_references_takes_no_connection_with_it(
     reading: Reading, kept: Answer
@@ -117,10 +125,7 @@ def test_a_reading_that_is_dropped_in_a_circle_of_references_takes_no_connection
     with serving() as serve:
         reader = reading(serve(answer(403, "AccessDenied"), kept).endpoint)
         for _ in range(3):
-            results: list[object] = []
-            results.append(reader.read_all(PLACES, lambda _, outcome, circle=results: (outcome, circle)))
-            next(results[0])  # type: ignore[call-overload]  # it is the iterator
-            del results
+            begin_and_drop(reader)
             gc.collect()
         under_way, deadline = reader._transfers._under_way, time.monotonic() + 30
         while (under_way._count, under_way._bytes) != (0, 0):  # threads may still look at what had come
@@ -137,10 +142,8 @@ def test_a_reader_that_is_dropped_with_its_reading_ends_without_a_word(reading: 
         with serving() as serve:
             reader = reading(serve(answer(403, "AccessDenied"), STORED).endpoint)
             for _ in range(5):
-                results: list[object] = []
-                results.append(reader.read_all(PLACES, lambda _, outcome, circle=results: (outcome, circle)))
-                next(results[0])  # type: ignore[call-overload]  # it is the iterator
-            del reader, results
+                begin_and_drop(reader)
+            del reader
             gc.collect()
     finally:
         sys.unraisablehook = before

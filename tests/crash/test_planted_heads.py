@@ -24,13 +24,18 @@ def names_of(head):
     return first, f"{first.removesuffix('.json')}_{head.chain_id[:8]}.json"
 
 
-def test_something_foreign_at_a_heads_place_is_left_alone_and_the_head_gets_another_name(world):
-    world.add_trails(["one", "two"])
+def with_heads_to_put(world, *trails):
+    """A process, and the heads that are signed; the bucket took none, and would now."""
+    world.add_trails(list(trails))
     process = world.process()
     world.store.refusing.add(HEADS_BUCKET)
     process.run(1.2 * HOUR)
     world.store.refusing.clear()
-    planted, other = kept(world)
+    return process, kept(world)
+
+
+def test_something_foreign_at_a_heads_place_is_left_alone_and_the_head_gets_another_name(world):
+    process, (planted, other) = with_heads_to_put(world, "one", "two")
     first = place_of(planted.digest_key)
     world.store.put(HEADS_BUCKET, first, b"{}", PutOptions())
     process.run(120, 60)
@@ -42,12 +47,7 @@ def test_something_foreign_at_a_heads_place_is_left_alone_and_the_head_gets_anot
 
 
 def test_who_plants_under_both_names_holds_up_no_other_head(world):
-    world.add_trails(["one", "two"])
-    process = world.process()
-    world.store.refusing.add(HEADS_BUCKET)
-    process.run(1.2 * HOUR)
-    world.store.refusing.clear()
-    planted, other = kept(world)
+    process, (planted, other) = with_heads_to_put(world, "one", "two")
     for place in names_of(planted):
         world.store.put(HEADS_BUCKET, place, b"{}", PutOptions())
     process.run(120, 60)
@@ -64,13 +64,8 @@ def test_who_plants_under_both_names_holds_up_no_other_head(world):
 
 
 def test_what_is_larger_than_any_head_is_foreign_and_not_read(world, monkeypatch):
-    world.add_trail()
-    process = world.process()
-    world.store.refusing.add(HEADS_BUCKET)
-    process.run(1.2 * HOUR)
-    world.store.refusing.clear()
+    process, (head,) = with_heads_to_put(world, "one")
     monkeypatch.setattr(names, "MAX_OBJECT_BYTES", 100_000)
-    (head,) = kept(world)
     world.store.put(HEADS_BUCKET, place_of(head.digest_key), bytes(100_001), PutOptions())
     process.run(120, 60)
     assert failures(process)["ObjectAlreadyExists"] == 1
@@ -80,12 +75,7 @@ def test_what_is_larger_than_any_head_is_foreign_and_not_read(world, monkeypatch
 @pytest.mark.parametrize("changes", [{"region": "eu\0"}, {"region": "\ud800"}, {"extra": {"x": "nested"}}], ids=str)
 def test_what_is_planted_as_a_head_that_cannot_be_looked_up_or_verified_is_foreign(world, changes):
     """Names that no database takes, and nesting that can be read and not be written again."""
-    world.add_trails(["one", "two"])
-    process = world.process()
-    world.store.refusing.add(HEADS_BUCKET)
-    process.run(1.2 * HOUR)
-    world.store.refusing.clear()
-    planted, other = kept(world)
+    process, (planted, other) = with_heads_to_put(world, "one", "two")
     for depth in range(900, 1000) if "extra" in changes else [0]:
         document = replace(planted, **changes).to_bytes().replace(b'"nested"', b"[" * depth + b"]" * depth)
         for place in names_of(planted):

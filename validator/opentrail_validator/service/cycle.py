@@ -136,7 +136,7 @@ class Cycle:
         now = int(self._now())
         if not isinstance(answer, ChainResult):
             if isinstance(answer, NoPublicKeys) and one.memory.newest is None and now < one.chain.since + GRACE:
-                log.info("a chain has no digest yet: %s", one.chain.id)
+                log.debug("a chain has no digest yet: %s", one.chain.id)
                 self._book.fail_pass(one.chain, one.memory)
                 return
             reason = reason_of(answer)

@@ -12,7 +12,6 @@ from opentrail_validator import Kind, Question, Sources, TrailPlace
 from opentrail_validator.public_keys import read_public_keys
 from opentrail_validator.readers.local_directory import LocalDirectory
 from opentrail_validator.run import validate_chains
-from opentrail_validator.service.cycle import Cycle
 from opentrail_validator.service.port import WatchedChain
 from tests.evidence_maker.layouts import lay_kept
 from tests.evidence_maker.maker import HOUR, START, Chain, Place, flip, listed_key, private_key
@@ -34,8 +33,6 @@ class OnDisk(Installation):
             trail_name="audit",
             home_region=chain.region,
         )
-        super().__init__(WatchedChain(trail_arn=chain.arn, place=place, since=BEGIN), full_every=1)
-        self.now = BEGIN + (len(chain.digests) + 1) * HOUR
         root.mkdir()
         lay_kept(chain.objects, root / "objects")
         (root / "keys.json").write_text(json.dumps([listed_key(private_key(0))]))
@@ -44,15 +41,9 @@ class OnDisk(Installation):
         def validated(questions: Sequence[Question], *_: object) -> object:
             return validate_chains(questions, lambda _question: Sources(objects=objects, public_keys=keys), None, 1)
 
-        self.cycle = Cycle(
-            self.settings,
-            self.catalogue,
-            self.book,
-            self.changes,
-            self.metrics,
-            now=lambda: self.now,
-            validate=validated,  # type: ignore[arg-type]
-        )
+        watched = WatchedChain(trail_arn=chain.arn, place=place, since=BEGIN)
+        super().__init__(watched, validate=validated, full_every=1)
+        self.now = BEGIN + (len(chain.digests) + 1) * HOUR
 
 
 def test_digests_that_were_tampered_with_before_the_first_cycle_stay_open(tmp_path: Path) -> None:
