@@ -1,7 +1,8 @@
 """How many requests an account may make in a region (reference §5.7, *TPS per account+region*).
 
-The state store counts, so that all processes count together. Who was refused is refused by this process until then
-without another question: a flood costs the store no more than what is let through.
+The state store counts, so that all processes count together. A flood costs it little: who was refused is refused by
+this process until then without another question, and what comes while a question is under way is in the next one,
+all together.
 """
 
 from __future__ import annotations
@@ -9,7 +10,9 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future
 from typing import NamedTuple
+from weakref import WeakValueDictionary
 
 from opentrail_backends.state.port import RequestRates
 from opentrail_control_plane.errors import ApiError
@@ -60,6 +63,14 @@ def operation_class(service: str, operation: str) -> str:
     return _CLASSES.get(operation) or ("read" if is_read(operation) else "write")
 
 
+class _Line:
+    """Requests of one account, region and class, between two questions to the store."""
+
+    def __init__(self) -> None:
+        self.turn = threading.Lock()
+        self.waiting: list[Future[bool]] = []
+
+
 class Rates:
     """Takes requests, or refuses them. Safe for use by several threads."""
 
@@ -74,6 +85,7 @@ class Rates:
         self._limits = limits
         self._clock = clock
         self._refused_until: dict[tuple[str, str, str], float] = {}
+        self._lines: WeakValueDictionary[tuple[str, str, str], _Line] = WeakValueDictionary()
         self._lock = threading.Lock()
 
     def take(self, account_id: str, region: str, service: str, operation: str) -> None:
@@ -85,10 +97,33 @@ class Rates:
         key = (account_id, region, name)
         if self._clock() < self._refused_until.get(key, 0.0):
             raise _throttled()
-        wait_ms = self._store.take(account_id, region, name, limit.requests, limit.window_ms)
-        if wait_ms > 0:
-            self._remember(key, self._clock() + wait_ms / 1000)
+        if not self._ask(key, limit):
             raise _throttled()
+
+    def _ask(self, key: tuple[str, str, str], limit: Limit) -> bool:
+        """Whether one request is taken. Who comes first asks for all that are in line by then."""
+        mine: Future[bool] = Future()
+        with self._lock:
+            line = self._lines.setdefault(key, _Line())
+            line.waiting.append(mine)
+        with line.turn:
+            if not mine.done():
+                with self._lock:
+                    together, line.waiting = line.waiting, []
+                self._ask_for_all(together, key, limit)
+        return mine.result()
+
+    def _ask_for_all(self, together: list[Future[bool]], key: tuple[str, str, str], limit: Limit) -> None:
+        try:
+            taken, wait_ms = self._store.take(*key, limit.requests, limit.window_ms, len(together))
+        except BaseException as error:  # each of them raises it
+            for one in together:
+                one.set_exception(error)
+            return
+        if taken < len(together):
+            self._remember(key, self._clock() + wait_ms / 1000)
+        for place, one in enumerate(together):
+            one.set_result(place < taken)
 
     def _remember(self, key: tuple[str, str, str], until: float) -> None:
         with self._lock:

@@ -6,59 +6,26 @@ Measured over real seconds, by concurrent boto3 clients that try nothing twice; 
 from __future__ import annotations
 
 import itertools
-import os
 import signal
 import time
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass, field
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from opentrail_backends.state import open_state_store
-from opentrail_backends.state.port import AccessKey, StateStore
+from tests.integration.api_installation import OTHER_REGION, REGION, Installation, migrated_state, of_cluster, started
 from tests.integration.api_load import Answer, Call, Replay, ask, ask_at_once, ask_for, span, taken_within, unfounded
-from tests.integration.cli_process import Running, address
+from tests.integration.cli_process import address
 
 pytestmark = [pytest.mark.kafka, pytest.mark.postgresql]
 
-REGION, OTHER_REGION = "eu-central-1", "us-east-1"
-CLIENTS = 8
-NO_RETRIES = Config(retries={"total_max_attempts": 1})
-
-
-@dataclass
-class Installation:
-    """Two processes of the control plane, and accounts that nobody has used yet."""
-
-    state: StateStore
-    endpoints: list[str]
-    opened: ExitStack
-    """What is closed at the end."""
-    _numbers: Iterator[int] = field(default_factory=lambda: itertools.count(600000000001))
-
-    def new_account(self) -> str:
-        account = str(next(self._numbers))
-        self.state.configuration.put_access_key(AccessKey(f"AKIA{account}", "secret", account, name="load"))
-        return account
-
-    def client(self, account: str, service: str, number: int, region: str = REGION, config: Config = NO_RETRIES) -> Any:
-        """A client with a connection of its own, of one of the processes."""
-        return boto3.client(
-            service,
-            region_name=region,
-            endpoint_url=self.endpoints[number % len(self.endpoints)],
-            aws_access_key_id=f"AKIA{account}",
-            aws_secret_access_key="secret",
-            config=config,
-        )
+CLIENTS = 16
 
 
 @pytest.fixture(scope="module")
@@ -74,37 +41,6 @@ def installation(
         yield Installation(state, endpoints, opened)
         for process in processes:
             process.stop()
-
-
-def of_cluster(folder: Path, postgres_url: str, kafka: str) -> dict[str, str]:
-    """Settings that several processes share."""
-    (folder / "secret.key").write_bytes(os.urandom(32))
-    return {
-        "OPENTRAIL_STATE": postgres_url,
-        "OPENTRAIL_EVENT_BUS": f"kafka://{kafka}?prefix=rates-{uuid.uuid4().hex[:12]}.&replication=1&min_insync=1",
-        "OPENTRAIL_OBJECT_STORE": f"file://{folder}/buckets",
-        "OPENTRAIL_KEYS": f"file://{folder}/keys",
-        "OPENTRAIL_SECRET_KEY_FILE": f"{folder}/secret.key",
-        "OPENTRAIL_REGIONS": f"{REGION},{OTHER_REGION}",
-    }
-
-
-@contextmanager
-def migrated_state(folder: Path, environment: dict[str, str]) -> Iterator[StateStore]:
-    with closing(
-        open_state_store(environment["OPENTRAIL_STATE"], secret_key=(folder / "secret.key").read_bytes())
-    ) as state:
-        state.migrate()
-        yield state
-
-
-@contextmanager
-def started(folder: Path, environment: dict[str, str]) -> Iterator[Running]:
-    """A process; killed at the end, if it was not stopped before."""
-    folder.mkdir()
-    with closing(Running(folder, "serve", "control-plane", **environment)) as process:
-        process.read_until("ready on")
-        yield process
 
 
 # --- The classes of operations
@@ -222,14 +158,19 @@ AROUND_LIMITS = [
 def test_what_is_above_the_limit_is_refused_until_a_second_has_passed(
     installation: Installation, calls_of: Made, limit: int, count: int
 ) -> None:
-    answers, calls = within_a_second(installation, calls_of, count)
+    answers, calls = within_a_second(installation, calls_of, count, limit)
     assert sum(answer.taken for answer in answers) == min(count, limit)
     time.sleep(1)
     assert ask(calls[0]).taken
 
 
-def within_a_second(installation: Installation, calls_of: Made, count: int) -> tuple[list[Answer], list[Call]]:
-    """So many calls of an account that made none before, all judged within a second; a slow machine tries again."""
+def within_a_second(
+    installation: Installation, calls_of: Made, count: int, limit: int
+) -> tuple[list[Answer], list[Call]]:
+    """So many calls of an account that made none before, all judged within a second; a slow machine tries again.
+
+    Calls that the limit leaves room for are taken in however long a time they come.
+    """
     for _ in range(25):
         account = installation.new_account()
         calls = [calls_of(installation, account, number) for number in range(min(CLIENTS, count))]
@@ -237,6 +178,8 @@ def within_a_second(installation: Installation, calls_of: Made, count: int) -> t
         answers = ask_at_once(calls, count)
         if span(answers) < 1:
             return answers, calls
+    if count <= limit:
+        return answers, calls
     raise AssertionError(f"this machine cannot make {count} calls within a second")
 
 

@@ -30,6 +30,7 @@ _series = tables.api_call_series
 _head = tables.configuration_head
 _whose = attrgetter("account_id", "region")
 _COLUMNS = [_call.c[field.name] for field in fields(PendingCall)]
+_ANY = select(_call.c.id).limit(1)
 
 
 class SqlApiCalls:
@@ -78,8 +79,8 @@ class SqlApiCalls:
             return {(row.account_id, row.region): row.oldest for row in rows}
 
     def _has_any(self) -> bool:
-        with self._transactions.reading() as connection:
-            return connection.execute(select(_call.c.id).limit(1)).first() is not None
+        with self._transactions.asking() as connection:
+            return connection.execute(_ANY).first() is not None
 
     def _wait_for_other_claims(self, connection: Connection) -> None:
         """Two at once would each leave out what the other one is just claiming, and give what comes behind it."""

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from sqlalchemy import BigInteger, ColumnElement, Connection, cast, func, literal, select, update
+from sqlalchemy import BigInteger, ColumnElement, Connection, bindparam, cast, func, literal, select, update
 
 from opentrail_backends.state import tables
 
@@ -43,7 +43,7 @@ class StoreClock:
     def machine_time(self) -> ColumnElement[int]:
         """The machine's clock as it is, for a statement: it may fall. For what only asks how long ago something was."""
         if self._source is not None:
-            return literal(self._source(), BigInteger())
+            return bindparam(None, callable_=self._source, type_=BigInteger())  # asked when the statement is run
         return cast(func.floor(func.extract("epoch", func.clock_timestamp()) * 1000), BigInteger)
 
     def _now(self) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import bindparam, delete, select, update
 
 from opentrail.trails.configuration import Change, Kind
 from opentrail_backends.state import tables
@@ -15,6 +15,14 @@ from opentrail_backends.state.port import AccessKey, NewCall, NewChange, Revisio
 from opentrail_backends.state.secret_box import SecretBox
 
 _TOKEN_HASH_BYTES = 32
+
+# Asked for each request to the API, and made once: to make a statement costs as much as to run it.
+_ONE_ACCESS_KEY = select(tables.access_key).where(tables.access_key.c.access_key_id == bindparam("wanted"))
+_CHANGES_AFTER = (
+    select(tables.configuration_change)
+    .where(tables.configuration_change.c.revision > bindparam("known"))
+    .order_by(tables.configuration_change.c.revision)
+)
 
 
 class SqlConfiguration:
@@ -32,9 +40,8 @@ class SqlConfiguration:
 
     def changes_after(self, revision: int) -> Sequence[Change]:
         """All changes with a higher revision, in order."""
-        change = tables.configuration_change
-        with self._transactions.reading() as connection:
-            rows = connection.execute(select(change).where(change.c.revision > revision).order_by(change.c.revision))
+        with self._transactions.asking() as connection:
+            rows = connection.execute(_CHANGES_AFTER, {"known": revision})
             return [Change(row.revision, row.effective_at, Kind(row.kind), row.entity_id, row.body) for row in rows]
 
     def apply(
@@ -121,10 +128,8 @@ class SqlConfiguration:
 
     def access_key(self, access_key_id: str) -> AccessKey | None:
         """An access key with its secret."""
-        with self._transactions.reading() as connection:
-            row = connection.execute(
-                select(tables.access_key).where(tables.access_key.c.access_key_id == access_key_id)
-            ).first()
+        with self._transactions.asking() as connection:
+            row = connection.execute(_ONE_ACCESS_KEY, {"wanted": access_key_id}).first()
         if row is None:
             return None
         secret = self._secrets.open(row.encrypted_secret, _row_name(access_key_id, row.account_id, row.role))

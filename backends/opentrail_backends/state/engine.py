@@ -36,8 +36,10 @@ class Transactions:
     def __init__(self, engine: Engine, hasty: Engine | None = None) -> None:
         self.engine = engine
         self._writer = engine.execution_options(**{_WRITES: True})
+        self._asker = engine
         self._hasty = (hasty or engine).execution_options(**{_HASTY: True})
         if self.is_postgresql:
+            self._asker = engine.execution_options(isolation_level="AUTOCOMMIT")
             self._hasty = self._hasty.execution_options(isolation_level="AUTOCOMMIT")
 
     @property
@@ -49,6 +51,12 @@ class Transactions:
     def reading(self) -> Iterator[Connection]:
         """A transaction that only reads; it is rolled back at its end."""
         with _translated(), self.engine.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def asking(self) -> Iterator[Connection]:
+        """One statement that reads, for what is asked all the time: no round trips for a transaction around it."""
+        with _translated(), self._asker.connect() as connection:
             yield connection
 
     @contextmanager

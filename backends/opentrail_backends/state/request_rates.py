@@ -7,15 +7,22 @@ no commit waits for a disk: when a machine dies, what is lost are requests of th
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, func, select, true, update
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, func, select, true, update
 
 from opentrail_backends.state import tables
 from opentrail_backends.state.clock import StoreClock
 from opentrail_backends.state.engine import Transactions, insert
+from opentrail_backends.state.port import Taken
 
 _rate = tables.request_rate
+_THIS = and_(
+    *(
+        _rate.c[name] == bindparam(f"this_{name}", type_=_rate.c[name].type)
+        for name in ("account_id", "region", "operation_class")
+    )
+)
 
 
 class SqlRequestRates:
@@ -23,34 +30,32 @@ class SqlRequestRates:
 
     def __init__(self, transactions: Transactions, clock: StoreClock) -> None:
         self._transactions = transactions
-        self._clock = clock
+        # Made once: to make a statement costs as much as to run it.
+        self._read = select(clock.machine_time(), select(_rate.c.taken).where(_THIS).scalar_subquery())
+        still = and_(_THIS, _rate.c.taken == bindparam("before", type_=_rate.c.taken.type), self._unwaited())
+        self._swap = update(_rate).where(still).values(taken=bindparam("after"), taken_at=bindparam("at"))
 
-    def take(self, account_id: str, region: str, operation_class: str, limit: int, window_ms: int = 1_000) -> int:
-        """Takes one request: 0; or refuses it: the milliseconds after which one would be taken."""
-        if limit < 1 or window_ms < 1:
-            raise ValueError(f"{limit} requests in {window_ms} ms can never be taken")
+    def take(
+        self, account_id: str, region: str, operation_class: str, limit: int, window_ms: int = 1_000, wanted: int = 1
+    ) -> Taken:
+        """Takes as many of the `wanted` requests as there is room for."""
+        if min(limit, window_ms, wanted) < 1:
+            raise ValueError(f"{wanted} of {limit} requests in {window_ms} ms can never be taken")
         row = {"account_id": account_id, "region": region, "operation_class": operation_class}
+        this = {f"this_{name}": value for name, value in row.items()}
         with self._transactions.hasty() as connection:
             while True:  # who is overtaken tries again: at most `limit` can overtake before it is refused
-                now, before = connection.execute(self._read(row)).one()
-                after, wait = counted(before or (), now, limit, window_ms)
-                if after == before or self._swap(connection, row, before, after):
-                    return wait
-
-    def _read(self, row: dict[str, str]) -> Select[Any]:
-        taken = select(_rate.c.taken).where(*_is(row)).scalar_subquery()
-        return select(self._clock.machine_time(), taken)
-
-    def _swap(
-        self, connection: Connection, row: dict[str, str], before: Sequence[int] | None, after: Sequence[int]
-    ) -> bool:
-        """Writes the row if it still is as it was read."""
-        new = {"taken": after, "taken_at": after[-1]}
-        if before is None:
-            add = insert(connection, _rate).values(**row, **new).on_conflict_do_nothing()
-            return connection.execute(add.returning(_rate.c.taken_at)).first() is not None
-        still = and_(*_is(row), _rate.c.taken == before, self._unwaited())
-        return connection.execute(update(_rate).where(still).values(**new)).rowcount == 1
+                now, before = connection.execute(self._read, this).one()
+                after, taken, wait_ms = counted(before or (), now, limit, window_ms, wanted)
+                if before is None:
+                    is_kept = _add(connection, row, after)
+                elif after != before:
+                    values = {"before": before, "after": after, "at": after[-1]}
+                    is_kept = connection.execute(self._swap, this | values).rowcount == 1
+                else:
+                    is_kept = True
+                if is_kept:
+                    return Taken(taken, wait_ms)
 
     def _unwaited(self) -> ColumnElement[bool]:
         """PostgreSQL: this statement's commit waits for no disk. Set for it alone: no other one gets to see it."""
@@ -59,21 +64,32 @@ class SqlRequestRates:
         return true()
 
 
-def counted(taken: Sequence[int], now: int, limit: int, window_ms: int) -> tuple[list[int], int]:
-    """The times (ms) that count after one more request, and 0; or how long it has to wait (ms), and they as they are.
+def _add(connection: Connection, row: dict[str, str], after: Sequence[int]) -> bool:
+    """The account's first request: whether nobody else has made the row meanwhile."""
+    add = insert(connection, _rate).values(**row, taken=after, taken_at=after[-1]).on_conflict_do_nothing()
+    return connection.execute(add.returning(_rate.c.taken_at)).first() is not None
+
+
+class Counted(NamedTuple):
+    """The times (ms) that count after the question, how many were added, and how long (ms) the next one has to wait."""
+
+    times: list[int]
+    taken: int
+    wait_ms: int
+
+
+def counted(known: Sequence[int], now: int, limit: int, window_ms: int, wanted: int = 1) -> Counted:
+    """What becomes of so many more requests, where those at the `known` times (ms) were taken.
 
     Two clocks may be apart by a little: time stands still then. One that was set back by more than a window is
     believed: what was taken at a time to come counts as if it were taken now.
     """
-    known = list(taken)
-    if max(known, default=now) - now > window_ms:
-        known = [min(time, now) for time in known]
-    at = max([now, *known])
-    in_window = [time for time in known if time > at - window_ms]
-    if len(in_window) < limit:
-        return [*in_window, at], 0
-    return known, in_window[-limit] + window_ms - now
-
-
-def _is(row: dict[str, str]) -> list[Any]:
-    return [_rate.c[name] == value for name, value in row.items()]
+    times = list(known)
+    if max(times, default=now) - now > window_ms:
+        times = [min(time, now) for time in times]
+    at = max([now, *times])
+    in_window = [time for time in times if time > at - window_ms]
+    taken = max(0, min(wanted, limit - len(in_window)))
+    if taken:
+        times = in_window = [*in_window, *[at] * taken]
+    return Counted(times, taken, in_window[-limit] + window_ms - now if taken < wanted else 0)

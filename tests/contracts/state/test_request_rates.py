@@ -19,8 +19,9 @@ DAY = 86_400
 
 
 def take(store: StateStore, limit: int, window_ms: int = 1_000, **whose: str) -> int:
+    """How long (ms) a request has to wait; 0 if it is taken."""
     key = {"account_id": ACCOUNT, "region": REGION, "operation_class": "read", **whose}
-    return store.rates.take(**key, limit=limit, window_ms=window_ms)
+    return store.rates.take(**key, limit=limit, window_ms=window_ms).wait_ms
 
 
 @contextmanager
@@ -54,6 +55,15 @@ def test_the_limit_holds_in_any_window_and_says_how_long_to_wait(store: StateSto
     assert [take(store, 2), take(store, 2), take(store, 2)] == [0, 0, 1_000]
 
 
+def test_several_are_taken_together_as_far_as_there_is_room(store: StateStore, clock: Clock) -> None:
+    assert store.rates.take(ACCOUNT, REGION, "read", 10, 1_000, 4) == (4, 0)
+    clock.milliseconds += 200
+    assert store.rates.take(ACCOUNT, REGION, "read", 10, 1_000, 8) == (6, 800)
+    assert store.rates.take(ACCOUNT, REGION, "read", 10, 1_000, 8) == (0, 800)
+    clock.milliseconds += 800
+    assert store.rates.take(ACCOUNT, REGION, "read", 10, 1_000, 4) == (4, 0)
+
+
 def test_a_refusal_takes_nothing(store: StateStore, clock: Clock) -> None:
     assert take(store, 1) == 0
     before = dump(store)
@@ -81,10 +91,10 @@ def test_a_limit_and_a_window_may_change(store: StateStore, clock: Clock) -> Non
     assert [take(store, 5, window_ms=60_000), take(store, 1)] == [0, 1_000]
 
 
-@pytest.mark.parametrize(("limit", "window_ms"), [(0, 1_000), (-1, 1_000), (1, 0)])
-def test_what_could_never_be_taken_is_a_mistake(store: StateStore, limit: int, window_ms: int) -> None:
+@pytest.mark.parametrize(("limit", "window_ms", "wanted"), [(0, 1_000, 1), (-1, 1_000, 1), (1, 0, 1), (1, 1_000, 0)])
+def test_what_could_never_be_taken_is_a_mistake(store: StateStore, limit: int, window_ms: int, wanted: int) -> None:
     with pytest.raises(ValueError, match="never be taken"):
-        take(store, limit, window_ms)
+        store.rates.take(ACCOUNT, REGION, "read", limit, window_ms, wanted)
 
 
 def test_processes_count_together(store: StateStore, other: StateStore, clock: Clock) -> None:

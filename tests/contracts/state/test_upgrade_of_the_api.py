@@ -64,7 +64,7 @@ def test_an_old_store_takes_calls_and_counts_requests(old_store: StateStore) -> 
     assert old_store.configuration.apply([NewChange(Kind.TRAIL, "trail-1", None)], calls=[CALL]) == 2
     assert [call.number for call in old_store.calls.claim(10, 1_000)] == [0]
     assert old_store.calls.oldest_pending().keys() == {(ACCOUNT, REGION)}
-    assert [old_store.rates.take(ACCOUNT, REGION, "write", 1) > 0 for _ in range(2)] == [False, True]
+    assert [old_store.rates.take(ACCOUNT, REGION, "write", 1).requests for _ in range(2)] == [1, 0]
     delivered(old_store, ["a"])
 
 

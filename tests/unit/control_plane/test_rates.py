@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import threading
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
 import pytest
 
+from opentrail_backends.state.port import StateError, Taken
 from opentrail_control_plane import rates as module
 from opentrail_control_plane.control_plane import ControlPlane
 from opentrail_control_plane.errors import ApiError
@@ -19,9 +25,32 @@ class Store:
         self.waits = list(waits)
         self.asked: list[tuple] = []
 
-    def take(self, *request: object) -> int:
+    def take(self, *request: Any) -> Taken:
         self.asked.append(request)
-        return self.waits.pop(0) if self.waits else 0
+        wait = self.waits.pop(0) if self.waits else 0
+        return Taken(0 if wait else request[-1], wait)
+
+
+class SlowStore:
+    """Holds its first question back until so many requests are in line; then takes `left` of them, or fails."""
+
+    def __init__(self, left: int | StateError) -> None:
+        self.left = left
+        self.first_asked = threading.Event()
+        self.answering = threading.Event()
+        self.wanted: list[int] = []
+
+    def take(self, *request: Any) -> Taken:
+        self.wanted.append(request[-1])
+        if len(self.wanted) == 1:
+            self.first_asked.set()
+            assert self.answering.wait(10)
+            return Taken(1, 0)
+        if isinstance(self.left, StateError):
+            raise self.left
+        taken = min(self.left, request[-1])
+        self.left -= taken
+        return Taken(taken, 0 if taken == request[-1] else 500)
 
 
 class Clock:
@@ -73,9 +102,40 @@ def test_each_account_region_and_class_counts_by_itself() -> None:
     is_taken(rates)
     is_taken(rates, "StopLogging", MEMBER, "eu-central-1")
     assert store.asked == [
-        (MANAGEMENT, "us-east-1", "read", 10, 1_000),
-        (MEMBER, "eu-central-1", "write", 1, 1_000),
+        (MANAGEMENT, "us-east-1", "read", 10, 1_000, 1),
+        (MEMBER, "eu-central-1", "write", 1, 1_000, 1),
     ]
+
+
+@pytest.mark.parametrize("left", [0, 3, 5])
+def test_what_comes_while_the_store_is_asked_is_in_the_next_question(left: int) -> None:
+    store = SlowStore(left)
+    rates = Rates(store, clock=Clock())
+    answers = taken_together(rates, store, 5)
+    assert [answer.result() for answer in answers].count(True) == left
+    assert store.wanted == [1, 5]
+    assert not is_taken(rates)
+    assert len(store.wanted) == (3 if left == 5 else 2), "a refusal is remembered"
+
+
+def test_a_failure_of_the_store_is_that_of_all_it_was_asked_for() -> None:
+    store = SlowStore(StateError("gone"))
+    answers = taken_together(Rates(store), store, 3)
+    assert store.wanted == [1, 3]
+    assert [str(answer.exception()) for answer in answers] == ["gone"] * 3
+
+
+def taken_together(rates: Rates, store: SlowStore, count: int) -> list[Future[bool]]:
+    """Requests of one account that come while the store is asked for an earlier one."""
+    with ThreadPoolExecutor(count + 1) as threads:
+        first = threads.submit(is_taken, rates)
+        assert store.first_asked.wait(10)
+        answers = [threads.submit(is_taken, rates) for _ in range(count)]
+        while len(next(iter(rates._lines.values())).waiting) < count:
+            time.sleep(0.001)
+        store.answering.set()
+        assert first.result() is True
+    return answers
 
 
 def test_who_was_refused_is_refused_until_then_without_asking() -> None:
@@ -126,8 +186,6 @@ def test_without_limits_nothing_is_counted() -> None:
 
 
 def test_a_throttled_request_reaches_no_operation_and_an_unsigned_one_takes_nothing(api: Api) -> None:
-    import time
-
     state = api.control_plane._state
     throttled = Api(ControlPlane(state, time.time, PORTS, limits={"read": Limit(2, 60_000)}))
     for _ in range(5):
@@ -142,8 +200,6 @@ def test_a_throttled_request_reaches_no_operation_and_an_unsigned_one_takes_noth
 def test_a_request_that_is_refused_asks_the_store_for_nothing_but_its_key(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import time
-
     state = api.control_plane._state
     throttled = Api(ControlPlane(state, time.time, PORTS, limits={"read": Limit(1, 60_000)}))
     assert [throttled.raw("ListTrails", b"{}").status for _ in range(2)] == [200, 400]

@@ -51,7 +51,7 @@ from opentrail_backends.state.port.ledger_values import (
 )
 from opentrail_backends.state.port.notifications import NotificationQueue, Turn, UntoldFile
 from opentrail_backends.state.port.public_keys import PublicKey, PublicKeys
-from opentrail_backends.state.port.request_rates import RequestRates
+from opentrail_backends.state.port.request_rates import RequestRates, Taken
 
 __all__ = [
     "MOST_WAITING",
@@ -98,6 +98,7 @@ __all__ = [
     "SpoolUsage",
     "StateError",
     "StateStore",
+    "Taken",
     "Target",
     "Turn",
     "UntoldFile",
