@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 import sys
 from importlib.metadata import version
 from pathlib import Path
@@ -16,8 +15,9 @@ from opentrail_cli.errors import CommandFailed
 from opentrail_cli.history import history_app
 from opentrail_cli.opening import local_parts, opened_settings, print_json
 from opentrail_cli.operator_commands import operator_app
-from opentrail_cli.options import ConfigOption, DataDirectoryOption, printable
+from opentrail_cli.options import ConfigOption, DataDirectoryOption
 from opentrail_cli.terminal import configure_logs, notices, output
+from opentrail_cli.tokens import token_app
 
 # Commands import what they run when they run: `--help` and `validate-logs` need no gRPC and no database.
 
@@ -31,7 +31,6 @@ app = typer.Typer(
 )
 heads_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, context_settings=_WIDTH)
 keys_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, context_settings=_WIDTH)
-token_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, context_settings=_WIDTH)
 app.add_typer(operator_app)
 app.add_typer(history_app, name="history", help="Management events of the last 90 days.")
 app.add_typer(keys_app, name="keys", help="Public keys that auditors need.")
@@ -229,30 +228,6 @@ def heads_export(
 
     with local_parts(opened_settings(config, data_directory=data_directory)) as parts:
         print_json(export_heads(parts.state, region))
-
-
-@token_app.command("create")
-def token_create(
-    account: Annotated[str, typer.Argument(help="the account whose events the token may send")],
-    name: Annotated[str, typer.Option(callback=printable, help="what the token is for")],
-    config: ConfigOption = None,
-    data_directory: DataDirectoryOption = None,
-    days: Annotated[
-        int | None, typer.Option(min=1, max=36_500, help="how long it is valid [default: for good]")
-    ] = None,
-) -> None:
-    """Make a token and print it, once."""
-    from opentrail_cli.apply import newest_configuration
-    from opentrail_cli.credentials import token_hash
-
-    with local_parts(opened_settings(config, data_directory=data_directory)) as parts:
-        store = parts.state.configuration
-        if account not in newest_configuration(store).accounts:
-            raise CommandFailed(f"There is no account {account}; declare it first: opentrail apply FILE.")
-        token = f"ot_{secrets.token_urlsafe(32)}"
-        expires_at = None if days is None else store.now() + days * 86_400_000
-        store.add_token(token_hash(token), account, name, expires_at)
-    typer.echo(token)
 
 
 # The flags of these two are the validator's own: they work without the libraries that this file needs (entry.py).

@@ -12,6 +12,7 @@ from opentrail_backends.state.port import (
     FileState,
     NewCall,
     NewChange,
+    ProducerToken,
     PublicKey,
     RevisionConflict,
     Turn,
@@ -65,8 +66,13 @@ class MemoryConfiguration:
         account, _, expires_at = self.tables.tokens.get(token_hash, (None, "", None))
         return None if expires_at is not None and expires_at <= self.now() else account
 
-    def remove_token(self, token_hash: bytes) -> None:
-        self.tables.tokens.pop(token_hash, None)
+    def tokens(self, account_id: str) -> Sequence[ProducerToken]:
+        kept = [ProducerToken(token_hash, *row) for token_hash, row in self.tables.tokens.items()]
+        mine = [token for token in kept if token.account_id == account_id]
+        return sorted(mine, key=lambda token: (token.name, token.token_hash))
+
+    def remove_token(self, token_hash: bytes) -> bool:
+        return self.tables.tokens.pop(token_hash, None) is not None
 
     def put_access_key(self, key: AccessKey) -> None:
         self.tables.access_keys[key.access_key_id] = key

@@ -11,7 +11,7 @@ from opentrail_backends.state import tables
 from opentrail_backends.state.api_calls import keep_calls, number_calls
 from opentrail_backends.state.clock import StoreClock
 from opentrail_backends.state.engine import Transactions, insert
-from opentrail_backends.state.port import AccessKey, NewCall, NewChange, RevisionConflict
+from opentrail_backends.state.port import AccessKey, NewCall, NewChange, ProducerToken, RevisionConflict
 from opentrail_backends.state.secret_box import SecretBox
 
 _TOKEN_HASH_BYTES = 32
@@ -107,10 +107,18 @@ class SqlConfiguration:
                 return None
             return str(row.account_id)
 
-    def remove_token(self, token_hash: bytes) -> None:
-        """Makes a token unknown; an unknown one is no error."""
+    def tokens(self, account_id: str) -> Sequence[ProducerToken]:
+        """The tokens of an account by name and hash."""
+        token = tables.token.c
+        query = select(tables.token).where(token.account_id == account_id).order_by(token.name, token.token_hash)
+        with self._transactions.reading() as connection:
+            return [ProducerToken(**row) for row in connection.execute(query).mappings()]
+
+    def remove_token(self, token_hash: bytes) -> bool:
+        """Makes a token unknown; whether it was known."""
+        this = tables.token.c.token_hash == token_hash
         with self._transactions.writing() as connection:
-            connection.execute(delete(tables.token).where(tables.token.c.token_hash == token_hash))
+            return connection.execute(delete(tables.token).where(this)).rowcount == 1
 
     def put_access_key(self, key: AccessKey) -> None:
         """Keeps an access key, its secret encrypted; the same id again replaces the rest."""

@@ -10,7 +10,14 @@ import pytest
 from sqlalchemy import text
 
 from opentrail.trails.configuration import Change, Kind
-from opentrail_backends.state.port import AccessKey, NewChange, RevisionConflict, StateError, StateStore
+from opentrail_backends.state.port import (
+    AccessKey,
+    NewChange,
+    ProducerToken,
+    RevisionConflict,
+    StateError,
+    StateStore,
+)
 from tests.contracts.state.conftest import Opener, between_processes
 from tests.contracts.state.samples import START, Clock, dump
 
@@ -126,9 +133,21 @@ def test_a_token_belongs_to_its_account_until_it_is_removed(store: StateStore) -
     store.configuration.add_token(HASH, "111122223333", "billing")
     assert store.configuration.account_of_token(HASH) == "111122223333"
     assert store.configuration.account_of_token(b"\x01" * 32) is None
-    store.configuration.remove_token(HASH)
-    store.configuration.remove_token(HASH)
+    assert store.configuration.remove_token(HASH)
+    assert not store.configuration.remove_token(HASH)
     assert store.configuration.account_of_token(HASH) is None
+
+
+def test_tokens_are_listed_by_account_name_and_hash(store: StateStore) -> None:
+    kept = [
+        ProducerToken(b"\x02" * 32, "111122223333", "alpha", None),
+        ProducerToken(b"\x01" * 32, "111122223333", "beta", 1),
+        ProducerToken(b"\x03" * 32, "111122223333", "beta", START * 1000 + 1),
+    ]
+    for token in (*reversed(kept), ProducerToken(HASH, "444455556666", "alpha", None)):
+        store.configuration.add_token(token.token_hash, token.account_id, token.name, token.expires_at)
+    assert list(store.configuration.tokens("111122223333")) == kept
+    assert store.configuration.tokens("999999999999") == []
 
 
 def test_a_token_expires_by_the_stores_clock(store: StateStore, clock: Clock) -> None:

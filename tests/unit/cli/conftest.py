@@ -6,8 +6,16 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from opentrail_backends.state import open_state_store
+from opentrail_backends.state.port import StateStore
 from opentrail_cli import opening
+from opentrail_cli.credentials import secret_key_at
 from opentrail_cli.main import app
+
+
+def state_in(data: Path) -> StateStore:
+    """The state store of a data directory."""
+    return open_state_store(f"sqlite:///{data}/state.db", secret_key=secret_key_at(data / "secret.key"))
 
 
 @pytest.fixture

@@ -79,12 +79,6 @@ def test_a_name_can_be_printed(installation: Installation, command: str, name: s
     assert json.loads(installation.run("access-key", "list", ACCOUNT, "--json")) == []
 
 
-@pytest.mark.parametrize("days", ["0", "999999999999"])
-def test_a_token_is_valid_for_a_time_that_can_be_kept(installation: Installation, days: str) -> None:
-    with pytest.raises(SystemExit):
-        installation.run("token", "create", ACCOUNT, "--name", "n", "--days", days)
-
-
 def test_a_key_that_is_not_there_cannot_be_removed(installation: Installation) -> None:
     with pytest.raises(CommandFailed, match="There is no access key AKIANOTHERE"):
         installation.run("access-key", "remove", "AKIANOTHERE")

@@ -5,7 +5,6 @@ import json
 import re
 from collections.abc import Callable
 from contextlib import suppress
-from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -15,14 +14,13 @@ from typer.testing import CliRunner
 from opentrail_backends.key_management import open_key_management
 from opentrail_backends.object_store import open_object_store
 from opentrail_backends.object_store.port import PutOptions
-from opentrail_backends.state import open_state_store
-from opentrail_backends.state.port import PublicKey, StateStore
+from opentrail_backends.state.port import PublicKey
 from opentrail_cli import main as command_line
-from opentrail_cli.credentials import secret_key_at
 from opentrail_cli.demo import _empty
 from opentrail_cli.demo_evidence import changed_byte
 from opentrail_cli.errors import CommandFailed
 from opentrail_cli.main import app, main
+from tests.unit.cli.conftest import state_in
 
 ROOT = Path(__file__).parents[3]
 ACCOUNT = "111122223333"
@@ -40,10 +38,6 @@ name = "everything"
 account_id = "{ACCOUNT}"
 s3_bucket_name = "example-logs"
 """
-
-
-def state_in(data: Path) -> StateStore:
-    return open_state_store(f"sqlite:///{data}/state.db", secret_key=secret_key_at(data / "secret.key"))
 
 
 def test_the_readme_shows_the_help_as_it_is() -> None:
@@ -101,17 +95,6 @@ def test_applying_tells_what_it_did_and_then_that_there_is_nothing_to_do(
     file.write_text(DECLARED[: DECLARED.index("[[trails]]")])
     assert "Nothing to change." in run("apply", str(file))
     assert "removed trail" in run("apply", "--prune", str(file))
-
-
-def test_a_token_is_made_for_an_account_that_exists(run: Callable[..., str], tmp_path: Path, data: Path) -> None:
-    file = tmp_path / "declared.toml"
-    file.write_text(DECLARED)
-    run("apply", str(file))
-    token = run("token", "create", ACCOUNT, "--name", "n", "--days", "1").strip()
-    assert state_in(data).configuration.account_of_token(sha256(token.encode()).digest()) == ACCOUNT
-    assert run("token", "create", ACCOUNT, "--name", "n").strip() != token
-    with pytest.raises(CommandFailed, match="There is no account 999999999999"):
-        run("token", "create", "999999999999", "--name", "n")
 
 
 def test_public_keys_are_exported_as_the_validator_reads_them(

@@ -22,7 +22,7 @@ from opentrail_backends.state.port.chains import (
     Orphans,
     Target,
 )
-from opentrail_backends.state.port.configuration import AccessKey, ConfigurationStore, NewChange
+from opentrail_backends.state.port.configuration import AccessKey, ConfigurationStore, NewChange, ProducerToken
 from opentrail_backends.state.port.errors import LedgerLost, OutcomeUnknown, RevisionConflict, StateError
 from opentrail_backends.state.port.event_history import (
     EventHistory,
@@ -90,6 +90,7 @@ __all__ = [
     "ParkedOfTrail",
     "Parking",
     "PendingCall",
+    "ProducerToken",
     "PublicKey",
     "PublicKeys",
     "RequestRates",

@@ -30,6 +30,17 @@ class AccessKey:
     """Who uses it: the user's name in the records of its calls. Empty if an older release kept the key."""
 
 
+@dataclass(frozen=True, slots=True)
+class ProducerToken:
+    """What is kept of a bearer token of those who send events."""
+
+    token_hash: bytes
+    account_id: str
+    name: str
+    expires_at: int | None
+    """By the store's clock (ms); from then on it is unknown. None: valid for good."""
+
+
 class ConfigurationStore(Protocol):
     """Revisions of trails, organizations and accounts, and credentials."""
 
@@ -64,8 +75,12 @@ class ConfigurationStore(Protocol):
         """The account of a token that has not expired."""
         ...
 
-    def remove_token(self, token_hash: bytes) -> None:
-        """Makes a token unknown; an unknown one is no error."""
+    def tokens(self, account_id: str) -> Sequence[ProducerToken]:
+        """The tokens of an account by name and hash, those too that have expired and are not forgotten yet."""
+        ...
+
+    def remove_token(self, token_hash: bytes) -> bool:
+        """Makes a token unknown; whether it was known."""
         ...
 
     def put_access_key(self, key: AccessKey) -> None:
