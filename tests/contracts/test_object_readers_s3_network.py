@@ -164,6 +164,18 @@ def test_a_caller_who_was_away_for_long_is_given_everything(
     assert sizes == [len(body)] * 20
 
 
+def test_connections_that_have_ended_meanwhile_are_no_tries_that_have_failed(
+    minio: S3Server, bucket: str, reading: Reading
+) -> None:
+    """Within a second libcurl does not look whether they have: it sends on one after the other, and gives up."""
+    places = [Place(bucket, key) for key in KEYS]
+    with CuttingRelay(int(minio.endpoint.rpartition(":")[2]), 1 << 40) as relay:
+        reader = reading(f"http://{relay.address}", attempts=1, **keys_of(minio))
+        for some in (places[:50], places[:1], places[50:], places[-1:]):
+            assert list(reader.read_all(some, lambda _, outcome: len(_body(outcome)))) == [8_000] * len(some)
+            relay.cut_all()
+
+
 def test_a_source_of_places_that_takes_long_loses_nothing(
     minio: S3Server, reading: Reading, monkeypatch: pytest.MonkeyPatch
 ) -> None:

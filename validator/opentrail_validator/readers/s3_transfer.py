@@ -46,6 +46,11 @@ class Attempt:
         self.handle = pycurl.Curl()
         self.found_no_room = False
         """Whether it ended because there was no room for the body."""
+        self.found_no_connection = False
+        """Whether it was sent only on connections that had ended before. Libcurl gives up after six of those.
+
+        It is no reason to doubt the server: each of these connections has carried an answer before.
+        """
         self._head: list[bytes] = []
         self._body: list[bytes] = []
         self._length: int | None = None
@@ -97,6 +102,8 @@ class Attempt:
         assert self._for is not None
         host = self._for.host
         status: int = self.handle.getinfo(pycurl.RESPONSE_CODE)
+        is_new = bool(self.handle.getinfo(pycurl.NUM_CONNECTS))
+        self.found_no_connection = code == pycurl.E_SEND_ERROR and not is_new and not self._head
         if code == pycurl.E_FILESIZE_EXCEEDED and status == _OK:
             return ObjectDamaged("it has more bytes than any file of evidence"), False
         if code and code != pycurl.E_WRITE_ERROR:

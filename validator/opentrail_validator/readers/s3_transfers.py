@@ -267,6 +267,10 @@ class _Reading(Generic[T]):
             slot.tries, slot.began = 0, self._now()
             self._delayed.append((0.0, slot))
             return
+        if attempt.found_no_connection:
+            slot.tries -= 1
+            self._send(slot)
+            return
         tries_left = slot.tries < self._attempts and self._now() - slot.began < self._patience
         if may_pass and tries_left:
             self._let_go(slot)
