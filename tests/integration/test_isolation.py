@@ -30,7 +30,7 @@ from tests.crash.world import ACCOUNT, REGION, assert_chains_unforked
 from tests.pipeline.pipeline import EVENT, FAST, SPOOL_BUCKET, Pipeline, pipeline
 
 SETTINGS = replace(
-    FAST, park_soon_seconds=0.2, silent_seconds=1.0, park_seconds=3.0, parked_retry_seconds=0.5, digest_seconds=1
+    FAST, park_soon_seconds=0.2, silent_seconds=1.0, park_seconds=3.0, parked_retry_seconds=0.5, digest_seconds=2
 )
 HOSTILE = "666677778888"
 HOSTILE_BUCKET = "hostile-logs"

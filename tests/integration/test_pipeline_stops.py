@@ -75,12 +75,12 @@ def test_what_cannot_be_put_within_the_limit_is_the_next_owners(running: Pipelin
     running.stop_delivery(timeout=1)
     assert time.monotonic() - began < 30
     assert next_offset(running) == 0
-    hold.release.set()
     running.store.create_bucket("held")
     running.start_delivery()
     running.more_buckets.append("held")
     running.wait_until_digested(3, trail)
     assert_exactly_once(running.seen("held"), ["audit"], expected)
+    hold.release.set()  # not before: what the first one puts then lies in its own store
 
 
 # --- conditions -----------------------------------------------------------------------------------
