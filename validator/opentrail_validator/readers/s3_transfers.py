@@ -263,13 +263,9 @@ class _Reading(Generic[T]):
         self._under_way.add(-1)
         outcome, may_pass = attempt.outcome(code, message)
         self._line.take_back(attempt)
-        if attempt.found_no_room:
+        if attempt.found_no_room or attempt.found_no_connection:
             slot.tries, slot.began = 0, self._now()
             self._delayed.append((0.0, slot))
-            return
-        if attempt.found_no_connection:
-            slot.tries -= 1
-            self._send(slot)
             return
         tries_left = slot.tries < self._attempts and self._now() - slot.began < self._patience
         if may_pass and tries_left:
