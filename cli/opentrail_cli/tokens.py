@@ -57,7 +57,7 @@ def list_tokens(
     with local_parts(opened_settings(config, data_directory=data_directory)) as parts:
         tokens = [
             {
-                "TokenId": token.token_hash.hex()[:_ID_DIGITS],
+                "TokenId": _id_of(token.token_hash),
                 "Name": token.name,
                 "ExpiresAt": None if token.expires_at is None else format_time(token.expires_at // 1000),
             }
@@ -82,7 +82,7 @@ def remove(
     """Remove a token: who sends with it is refused within seconds."""
     with local_parts(opened_settings(config, data_directory=data_directory)) as parts:
         store = parts.state.configuration
-        found = [token for token in store.tokens(account) if token.token_hash.hex()[:_ID_DIGITS] == token_id.lower()]
+        found = [token for token in store.tokens(account) if _id_of(token.token_hash) == token_id.lower()]
         if not found:
             raise CommandFailed(f"Account {account} has no token {token_id}: opentrail token list {account}.")
         for token in found:
@@ -91,3 +91,7 @@ def remove(
         f"Token {token_id} ({found[0].name}) was removed. Where a file declares it, take it out there, too: "
         "applying that file would bring it back."
     )
+
+
+def _id_of(token_hash: bytes) -> str:
+    return token_hash.hex()[:_ID_DIGITS]

@@ -102,8 +102,9 @@ class Attempt:
         assert self._for is not None
         host = self._for.host
         status: int = self.handle.getinfo(pycurl.RESPONSE_CODE)
-        is_new = bool(self.handle.getinfo(pycurl.NUM_CONNECTS))
-        self.found_no_connection = code == pycurl.E_SEND_ERROR and not is_new and not self._head
+        self.found_no_connection = (
+            code == pycurl.E_SEND_ERROR and not self._head and not self.handle.getinfo(pycurl.NUM_CONNECTS)
+        )
         if code == pycurl.E_FILESIZE_EXCEEDED and status == _OK:
             return ObjectDamaged("it has more bytes than any file of evidence"), False
         if code and code != pycurl.E_WRITE_ERROR:
